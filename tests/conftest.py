@@ -1,0 +1,84 @@
+"""What the tests share: a folder of their own to work in, small data, and the command as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from zoo import registry
+from zoo.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test works in an empty folder, so that runs/ is its own."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def zoo() -> Callable[..., Result]:
+    """Run the command line in this process: ``zoo("train", "mlp")``; `.stdout` and `.stderr` are apart."""
+
+    def run(*arguments: str | Path) -> Result:
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+@pytest.fixture
+def python() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run Python in a process of its own: ``python("-c", "import zoo")``."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **environment},
+            check=False,
+            timeout=300,
+        )
+
+    return run
+
+
+@pytest.fixture
+def registry_undone() -> Iterator[None]:
+    """Whatever the test registers is gone afterwards."""
+    with registry.temporary():
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_digits() -> Any:
+    """120 training and 60 test images of scikit-learn's digits: enough to train a step on."""
+    from zoo import data
+
+    digits = data.load("digits")
+    return data.Dataset(
+        name="digits",
+        train=data.Split(digits.train.images[:120], digits.train.labels[:120]),
+        test=data.Split(digits.test.images[:60], digits.test.labels[:60]),
+        class_names=digits.class_names,
+        source="the first images of digits",
+        digests={},
+    )
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of an mlp trained for a moment on digits."""
+    from zoo.training import train
+
+    folder = tmp_path_factory.mktemp("runs") / "mlp"
+    return train("mlp", dataset="digits", epochs=4, output=folder, validation_split=0.1).folder

@@ -1,0 +1,108 @@
+"""Every registered model: built, counted, saved and reloaded, trained a step in each precision."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from zoo import anatomy, registry
+from zoo.errors import ModelError, UnknownNameError
+from zoo.spec import PRECISIONS
+from zoo.training import train
+
+BUILT_INS = registry.list_models()
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    """Four images of noise, scaled to 0..1."""
+    return np.random.default_rng(0).random((4, 28, 28, 1), dtype="float32")
+
+
+@pytest.mark.parametrize("name", BUILT_INS)
+def test_declared_facts_are_the_measured_ones(name):
+    """Parameters, trainable parameters and MACs in the spec are what the built model has."""
+    spec = registry.get(name)
+    measured = anatomy.dissect(registry.create(name))
+    assert (measured.params, measured.trainable_params, measured.macs) == (
+        spec.params,
+        spec.trainable_params,
+        spec.macs,
+    )
+    assert sum(layer.macs for layer in measured.layers) == spec.macs
+    assert sum(layer.params for layer in measured.layers) == spec.params
+
+
+@pytest.mark.parametrize("name", BUILT_INS)
+def test_takes_other_shapes_and_classes(name):
+    """Colour, another size, another number of classes: the output follows."""
+    model = registry.create(name, input_shape=(32, 36, 3), num_classes=7)
+    assert model.input_shape == (None, 32, 36, 3)
+    assert model.output_shape == (None, 7)
+
+
+@pytest.mark.parametrize("name", BUILT_INS)
+def test_smallest_input_is_the_smallest(name):
+    """The declared minimum builds; one pixel less is refused in plain words."""
+    height, width = registry.get(name).min_size
+    assert registry.create(name, input_shape=(height, width, 1)).output_shape == (None, 10)
+    if height > 1:
+        words = f"{name} needs at least {height}x{width}, received {height - 1}x{width}"
+        with pytest.raises(ModelError, match=words):
+            registry.create(name, input_shape=(height - 1, width, 1))
+
+
+@pytest.mark.parametrize("name", BUILT_INS)
+def test_saves_and_reloads_with_equal_outputs(name, images, tmp_path):
+    """A built-in is plain Keras: what is loaded computes the same."""
+    model = registry.create(name)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.predict_on_batch(images), model.predict_on_batch(images))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", BUILT_INS)
+def test_trains_a_step_in_every_precision(name, precision, tiny_digits, tmp_path):
+    """Two steps on digits: finite loss, float32 logits, weights in float32 and moved."""
+    run = train(name, dataset=tiny_digits, precision=precision, epochs=1, batch_size=64, output=tmp_path / "run")
+    assert np.isfinite(run.document["history"][0]["loss"])
+    assert run.document["precision"] == precision
+    assert keras.backend.standardize_dtype(run.model(tiny_digits.test.images[:1].astype("float32")).dtype) == "float32"
+    assert {weight.dtype for weight in run.model.trainable_weights} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_options_change_the_architecture():
+    """The modern LeNet and a wider perceptron are a matter of arguments."""
+    modern = registry.create("lenet5", activation="relu", pooling="max")
+    assert modern.count_params() == 61_706
+    assert isinstance(modern.get_layer("s2"), keras.layers.MaxPooling2D)
+    assert registry.create("mlp", hidden_sizes=(512,), dropout=0).count_params() == 407_050
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"dropuot": 0.5}, UnknownNameError, "simple_cnn has no option 'dropuot'. Did you mean 'dropout'"),
+        ({"num_classes": 0}, ModelError, "num_classes as a positive integer; received 0"),
+        ({"input_shape": (28, 28)}, ModelError, r"three positive integers; received \(28, 28\)"),
+        ({"precision": "float8"}, ModelError, "precision must be one of .* received 'float8'"),
+        ({"filters": "many"}, ModelError, "simple_cnn cannot be built with .*filters='many'"),
+    ],
+)
+def test_impossible_arguments_are_refused(arguments, error, words):
+    """Every refusal names the model, the rule and what was received."""
+    with pytest.raises(error, match=words):
+        registry.create("simple_cnn", **arguments)
+
+
+def test_builder_called_by_itself_checks_too():
+    """``from zoo.models.lenet import lenet5`` gives the same words as the registry."""
+    from zoo.models.lenet import lenet5
+
+    with pytest.raises(ModelError, match="lenet5 needs at least 12x12, received 8x8"):
+        lenet5(input_shape=(8, 8, 1))
+    with pytest.raises(ModelError, match="pooling must be average or max, received 'min'"):
+        lenet5(pooling="min")

@@ -1,0 +1,158 @@
+"""What a built model is made of: its layers, their output shapes, parameters and multiply-accumulates.
+
+MACs are counted from the static shapes of the convolutions, matrix products and einsums in the traced
+inference graph of one image, so any model has them, a plugin's too. One MAC is one multiplication and one
+addition: FLOPs, where somebody wants them, are twice as many.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from zoo.lazy import keras, tf
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """One row of the layer table. `macs` is for one image."""
+
+    name: str
+    kind: str
+    output_shape: tuple[int | None, ...]
+    params: int
+    macs: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A model's layer table and its sums; `macs` is for one image's forward pass."""
+
+    layers: tuple[LayerFacts, ...]
+    params: int
+    trainable_params: int
+    macs: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def dissect(model: keras.Model) -> Anatomy:
+    """Count a built model's parameters and MACs, layer by layer.
+
+    A layer that the model uses several times has no MACs of its own in the table; the sum has them.
+
+    Args:
+        model: images (N, H, W, C) to anything.
+    """
+    layers = tuple(
+        LayerFacts(
+            name=layer.name,
+            kind=type(layer).__name__,
+            output_shape=_output_shape(layer),
+            params=layer.count_params(),
+            macs=_layer_macs(layer),
+        )
+        for layer in model.layers
+        if not isinstance(layer, keras.layers.InputLayer)
+    )
+    return Anatomy(
+        layers=layers,
+        params=model.count_params(),
+        trainable_params=sum(math.prod(weight.shape) for weight in model.trainable_weights),
+        macs=count_macs(model),
+    )
+
+
+def count_macs(model: keras.Model) -> int:
+    """Return the multiply-accumulates of one image's forward pass."""
+    return _trace_and_count(model, model.inputs if len(model.inputs) > 1 else model.inputs[0])
+
+
+def _layer_macs(layer: Any) -> int:
+    try:
+        return _trace_and_count(layer, layer.input)
+    except (AttributeError, ValueError):  # Keras' answer for a layer that is used more than once
+        return 0
+
+
+def _output_shape(layer: Any) -> tuple[int | None, ...]:
+    """The layer's output without the batch axis; of the first output where there are several."""
+    try:
+        return tuple(keras.tree.flatten(layer.output)[0].shape[1:])
+    except (AttributeError, ValueError):
+        return ()
+
+
+def _trace_and_count(layer: Any, inputs: Any) -> int:
+    """Trace a layer or model on the given symbolic inputs at batch 1, and add up its operations' MACs."""
+    specs = keras.tree.map_structure(lambda t: tf.TensorSpec((1, *t.shape[1:]), t.dtype), inputs)
+    traced = tf.function(lambda images: layer(images, training=False), autograph=False)
+    return sum(
+        _MACS[operation.type](operation)
+        for operation in _operations(traced.get_concrete_function(specs).graph)
+        if operation.type in _MACS
+    )
+
+
+def _operations(graph: Any) -> Iterator[Any]:
+    """Yield a graph's operations and those of the functions it holds (Keras compiles some layers apart)."""
+    yield from graph.get_operations()
+    for function in graph._functions.values():
+        yield from _operations(function.graph)
+
+
+def _elements(tensor: Any) -> int:
+    return math.prod(int(size) for size in tensor.shape)
+
+
+def _convolution(operation: Any) -> int:
+    """Every output element takes one MAC per element of its (grouped) kernel: height x width x channels in."""
+    kernel = operation.inputs[1].shape
+    return _elements(operation.outputs[0]) * math.prod(int(size) for size in kernel[:-1])
+
+
+def _depthwise_convolution(operation: Any) -> int:
+    kernel = operation.inputs[1].shape  # (height, width, channels, multiplier)
+    return _elements(operation.outputs[0]) * int(kernel[0]) * int(kernel[1])
+
+
+def _transposed_convolution(operation: Any) -> int:
+    """Every input element meets one kernel's worth of outputs."""
+    kernel = operation.inputs[1].shape  # (height, width, channels out, channels in)
+    return _elements(operation.inputs[2]) * math.prod(int(size) for size in kernel[:-1])
+
+
+def _matrix_product(operation: Any) -> int:
+    left = operation.inputs[0].shape
+    transposed = any(operation.get_attr(name) for name in ("transpose_a", "adj_x") if name in operation.node_def.attr)
+    return _elements(operation.outputs[0]) * int(left[-2] if transposed else left[-1])
+
+
+def _einsum(operation: Any) -> int:
+    """The product of all index sizes."""
+    terms = operation.get_attr("equation").decode().partition("->")[0].split(",")
+    sizes: dict[str, int] = {}
+    for term, tensor in zip(terms, operation.inputs, strict=True):
+        if "..." in term:
+            return 0 if len(terms) < 2 else _elements(operation.outputs[0]) * int(tensor.shape[-1])
+        sizes |= {index: int(size) for index, size in zip(term, tensor.shape, strict=True)}
+    return math.prod(sizes.values()) if len(terms) > 1 else 0
+
+
+_MACS = {
+    "Conv2D": _convolution,
+    "Conv3D": _convolution,
+    "DepthwiseConv2dNative": _depthwise_convolution,
+    "Conv2DBackpropInput": _transposed_convolution,
+    "MatMul": _matrix_product,
+    "BatchMatMul": _matrix_product,
+    "BatchMatMulV2": _matrix_product,
+    "BatchMatMulV3": _matrix_product,
+    "Einsum": _einsum,
+}

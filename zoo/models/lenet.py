@@ -1,0 +1,68 @@
+"""LeNet-5, the convolutional network that read cheques (LeCun, Bottou, Bengio, Haffner 1998)."""
+
+from __future__ import annotations
+
+from zoo.errors import ModelError
+from zoo.lazy import keras
+from zoo.registry import register
+from zoo.spec import Paper, Recipe
+
+GRADIENT_BASED_LEARNING = Paper(
+    title="Gradient-Based Learning Applied to Document Recognition",
+    authors="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner",
+    year=1998,
+    venue="Proceedings of the IEEE 86(11)",
+    url="http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf",
+)
+
+
+@register(
+    task="classification",
+    params=61_706,
+    macs=416_520,
+    paper=GRADIENT_BASED_LEARNING,
+    deviations=(
+        "C3 connects to all six maps of S2, where the paper's Table I connects each map to some of them: "
+        "2,416 parameters instead of 1,516.",
+        "S2 and S4 are plain averages, where the paper's subsampling has a trained coefficient and bias per "
+        "map followed by the squashing function.",
+        "The squashing function is tanh, where the paper scales it: 1.7159 tanh(2x/3).",
+        "The output is a dense layer of logits, where the paper uses radial basis functions on fixed codes.",
+        "C1 pads a 28x28 image by two pixels, where the paper's input is the digit placed in 32x32.",
+    ),
+    min_size=(12, 12),
+    recipes={"default": Recipe()},
+)
+def lenet5(
+    *,
+    input_shape: tuple[int, int, int] = (28, 28, 1),
+    num_classes: int = 10,
+    activation: str = "tanh",
+    pooling: str = "average",
+) -> keras.Model:
+    """LeNet-5: two convolutions with pooling, three dense layers (paper, figure 2).
+
+    Args:
+        input_shape: (height, width, channels), at least 12x12.
+        num_classes: number of logits.
+        activation: tanh as published; relu is the usual modern choice.
+        pooling: average as published, or max.
+    """
+    layers = keras.layers
+    if pooling not in ("average", "max"):
+        raise ModelError(f"lenet5's pooling must be average or max, received '{pooling}'. Choose one of them.")
+    pool = layers.AveragePooling2D if pooling == "average" else layers.MaxPooling2D
+    return keras.Sequential(
+        [
+            layers.Input(input_shape, name="image"),
+            layers.Conv2D(6, 5, padding="same", activation=activation, name="c1"),
+            pool(2, name="s2"),
+            layers.Conv2D(16, 5, activation=activation, name="c3"),
+            pool(2, name="s4"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(120, activation=activation, name="c5"),
+            layers.Dense(84, activation=activation, name="f6"),
+            layers.Dense(num_classes, dtype="float32", name="logits"),
+        ],
+        name="lenet5",
+    )

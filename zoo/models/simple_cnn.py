@@ -1,0 +1,49 @@
+"""The two-convolution network of the MNIST tutorials: the smallest thing that feels like a modern CNN."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zoo.lazy import keras
+from zoo.registry import register
+from zoo.spec import Recipe
+
+
+@register(
+    task="classification",
+    params=121_930,
+    macs=2_528_000,
+    source="The convolutional network of the TensorFlow and Keras tutorials: 3x3 convolutions of 32 and 64 "
+    "filters without padding, each followed by 2x2 max pooling, and a dense layer of 64.",
+    min_size=(10, 10),
+    recipes={"default": Recipe()},
+)
+def simple_cnn(
+    *,
+    input_shape: tuple[int, int, int] = (28, 28, 1),
+    num_classes: int = 10,
+    filters: Sequence[int] = (32, 64),
+    dense_size: int = 64,
+    dropout: float = 0.0,
+) -> keras.Model:
+    """Simple CNN: two valid 3x3 convolutions with max pooling, one dense layer, logits.
+
+    Args:
+        input_shape: (height, width, channels), at least 10x10.
+        num_classes: number of logits.
+        filters: of the convolutions, first to last.
+        dense_size: units of the dense layer.
+        dropout: share of those units dropped in training; 0 leaves the layer out.
+    """
+    layers = keras.layers
+    model = keras.Sequential(name="simple_cnn")
+    model.add(layers.Input(input_shape, name="image"))
+    for number, width in enumerate(filters, start=1):
+        model.add(layers.Conv2D(width, 3, activation="relu", name=f"conv{number}"))
+        model.add(layers.MaxPooling2D(2, name=f"pool{number}"))
+    model.add(layers.Flatten(name="flatten"))
+    model.add(layers.Dense(dense_size, activation="relu", name="dense"))
+    if dropout:
+        model.add(layers.Dropout(dropout, name="dropout"))
+    model.add(layers.Dense(num_classes, dtype="float32", name="logits"))
+    return model

@@ -1,0 +1,323 @@
+"""Names to model specs: built-ins, models registered at run time, and entry-point plugins alike.
+
+Built-ins are found by scanning ``zoo/models/``: adding a model is adding a file. Plugins are known by name
+from their distributions' metadata and are imported only when one of their models is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import functools
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from zoo import plugins
+from zoo.errors import DuplicateModelError, ModelError, PluginError, UnknownNameError, suggestion
+from zoo.plugins import PluginModel, canonical
+from zoo.spec import BUILT_IN, PRECISIONS, TASKS, ModelSpec, Origin, Paper, Recipe
+
+_registered: dict[str, ModelSpec] = {}  # built-ins, and what code registered at run time
+_loaded_plugins: dict[str, ModelSpec] = {}  # by qualified name, distribution/model
+_failed_plugins: dict[str, str] = {}  # by qualified name: why the last attempt failed
+_state = {"importing_plugin": False}
+
+
+def register(
+    *,
+    task: str = "classification",
+    description: str = "",
+    params: int | None = None,
+    trainable_params: int | None = None,
+    macs: int | None = None,
+    paper: Paper | None = None,
+    source: str = "",
+    deviations: Iterable[str] = (),
+    min_size: tuple[int, int] = (1, 1),
+    recipes: Mapping[str, Recipe] | None = None,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a builder function under its own name, with its facts beside it.
+
+    The builder must take ``input_shape`` and ``num_classes`` as keyword arguments with defaults, and return
+    an ordinary ``keras.Model`` that ends in float32 logits. What it returns afterwards is the same function
+    with its arguments checked first: an input smaller than `min_size` (height, width) is a `ModelError`.
+
+    Args:
+        task: classification, detection or segmentation.
+        description: one line; the first line of the builder's docstring if not given.
+        params: total parameters at the default input shape and number of classes.
+        trainable_params: those that training changes; `params` if not given.
+        macs: multiply-accumulates of one image's forward pass, at the same defaults.
+        paper: where the architecture was published.
+        source: where the numbers come from if there is no paper.
+        deviations: every difference from the paper, one sentence each.
+        min_size: the smallest height and width that the architecture takes.
+        recipes: named ways to train it; ``default`` is what ``zoo train`` uses.
+
+    Raises:
+        DuplicateModelError: another builder has this name already.
+        PluginError: the builder lacks one of the two arguments.
+        ModelError: an unknown task.
+    """
+    if task not in TASKS:
+        raise ModelError(f"task must be one of {', '.join(TASKS)}, received '{task}'.{suggestion(task, TASKS)}")
+
+    def decorate(builder: Callable[..., Any]) -> Callable[..., Any]:
+        _check_signature(builder)
+        spec = ModelSpec(
+            name=builder.__name__,
+            builder=builder,
+            task=task,
+            description=description or (inspect.getdoc(builder) or "").partition("\n")[0],
+            params=params,
+            trainable_params=params if trainable_params is None else trainable_params,
+            macs=macs,
+            paper=paper,
+            source=source,
+            deviations=tuple(deviations),
+            min_size=min_size,
+            recipes=dict(recipes or {}),
+            origin=_origin_of(builder),
+        )
+
+        @functools.wraps(builder)
+        def checked_builder(**arguments: Any) -> Any:
+            return spec.build(**arguments)
+
+        checked_builder.zoo_spec = spec  # type: ignore[attr-defined]
+        if not _state["importing_plugin"]:
+            _add(spec)
+        return checked_builder
+
+    return decorate
+
+
+def get(name: str) -> ModelSpec:
+    """Return the spec of a model, importing its plugin if it comes from one.
+
+    Args:
+        name: a model's name, or ``distribution/name`` where two plugins share one.
+
+    Raises:
+        UnknownNameError: nothing has this name; the message suggests what was probably meant.
+        DuplicateModelError: several plugins have this name; the message lists them.
+        PluginError: the plugin that provides it cannot be imported.
+    """
+    _load_built_ins()
+    if name in _registered:
+        return _registered[name]
+    distribution, _, model = name.rpartition("/")
+    if canonical(distribution) == BUILT_IN.distribution and model in _registered:
+        return _registered[model]
+    candidates = _providers(name)
+    if len(candidates) == 1:
+        return _load_plugin(candidates[0])
+    if candidates:
+        choices = ", ".join(f"'{plugin.qualified_name}'" for plugin in candidates)
+        raise DuplicateModelError(f"Several plugins provide '{name}'. Ask for one of them: {choices}.")
+    raise UnknownNameError(_unknown(name))
+
+
+def create(
+    name: str,
+    *,
+    input_shape: tuple[int, ...] | None = None,
+    num_classes: int | None = None,
+    precision: str | None = None,
+    **options: Any,
+) -> Any:
+    """Build a model by name.
+
+    Args:
+        name: what `list_models` lists.
+        input_shape: (height, width, channels); the model's own default if not given.
+        num_classes: outputs; the model's own default if not given.
+        precision: float32, mixed_bfloat16 or mixed_float16; Keras' global policy if not given.
+        options: what this builder offers beside, see ``zoo show NAME``.
+
+    Returns:
+        A ``keras.Model`` from images (N, H, W, C) to float32 logits (N, num_classes), not compiled.
+
+    Raises:
+        ZooError: the name, an option or the input shape is not admissible; see `get` and `ModelSpec.build`.
+    """
+    return build(get(name), input_shape=input_shape, num_classes=num_classes, precision=precision, **options)
+
+
+def build(spec: ModelSpec, *, precision: str | None = None, **arguments: Any) -> Any:
+    """Build a spec's model under a precision policy, and leave Keras' global policy as it was."""
+    if precision is not None and precision not in PRECISIONS:
+        raise ModelError(
+            f"precision must be one of {', '.join(PRECISIONS)}, received '{precision}'."
+            f"{suggestion(precision, PRECISIONS)}"
+        )
+    import keras
+
+    policy_before = keras.config.dtype_policy()
+    try:
+        if precision is not None:
+            keras.config.set_dtype_policy(precision)
+        return spec.build(**arguments)
+    finally:
+        keras.config.set_dtype_policy(policy_before)
+
+
+def list_models(pattern: str = "*", *, task: str | None = None, exclude: str | Iterable[str] = ()) -> list[str]:
+    """Return the names of all models in natural order (``vgg9`` before ``vgg11``), importing no plugin.
+
+    Args:
+        pattern: shell wildcards, as in ``"resnet*"``.
+        task: only models of this task. A plugin's model counts once it has been imported: its task is not
+            in its metadata.
+        exclude: one or several wildcard patterns to leave out.
+    """
+    _load_built_ins()
+    names = set(_registered) | {_listed_name(plugin) for plugin in _plugin_models()}
+    excluded = [exclude] if isinstance(exclude, str) else list(exclude)
+    return sorted(
+        (
+            name
+            for name in names
+            if fnmatch.fnmatchcase(name, pattern)
+            and not any(fnmatch.fnmatchcase(name, unwanted) for unwanted in excluded)
+            and (task is None or ((spec := _known(name)) is not None and spec.task == task))
+        ),
+        key=_natural,
+    )
+
+
+def describe(names: Iterable[str]) -> list[dict[str, Any]]:
+    """Return what is known of each listed model as JSON-able rows, importing nothing.
+
+    Of a plugin's model that has not been asked for, only the name and the distribution are known.
+    """
+    rows = []
+    for name in names:
+        spec = _known(name)
+        rows.append(
+            {
+                "name": name,
+                "task": spec.task if spec else None,
+                "params": spec.params if spec else None,
+                "macs": spec.macs if spec else None,
+                "year": spec.paper.year if spec and spec.paper else None,
+                "provider": str(spec.origin) if spec else _providers(name)[0].provider,
+                "description": spec.description if spec else None,
+            }
+        )
+    return rows
+
+
+def _known(name: str) -> ModelSpec | None:
+    """Return a listed model's spec if nothing need be imported for it."""
+    _load_built_ins()
+    if name in _registered:
+        return _registered[name]
+    return _loaded_plugins.get(_providers(name)[0].qualified_name)
+
+
+@contextlib.contextmanager
+def temporary() -> Iterator[None]:
+    """Undo, on leaving, whatever was registered inside."""
+    _load_built_ins()
+    before = dict(_registered)
+    try:
+        yield
+    finally:
+        _registered.clear()
+        _registered.update(before)
+
+
+@functools.cache
+def _load_built_ins() -> None:
+    """Import every module of ``zoo/models/``; each registers its builders. They import Keras lazily."""
+    import zoo.models
+
+    for module in pkgutil.iter_modules(zoo.models.__path__):
+        importlib.import_module(f"zoo.models.{module.name}")
+
+
+def _add(spec: ModelSpec) -> None:
+    held = _registered.get(spec.name)
+    if held is not None and _import_path(held) != _import_path(spec):
+        if any(plugin.value.startswith(f"{spec.builder.__module__}:") for plugin in _plugin_models()):
+            return  # a plugin's module imported by hand: reachable as distribution/name, and built-ins win
+        raise DuplicateModelError(
+            f"A model named '{spec.name}' is already registered by {_import_path(held)}. "
+            f"Rename the one in {spec.builder.__module__}."
+        )
+    _registered[spec.name] = spec
+
+
+def _import_path(spec: ModelSpec) -> str:
+    return f"{spec.builder.__module__}:{spec.builder.__qualname__}"
+
+
+def _origin_of(builder: Callable[..., Any]) -> Origin:
+    package = builder.__module__.partition(".")[0]
+    return BUILT_IN if builder.__module__.startswith("zoo.models.") else Origin(package)
+
+
+def _check_signature(builder: Callable[..., Any]) -> None:
+    """A builder takes ``input_shape`` and ``num_classes`` by keyword, with defaults."""
+    name = getattr(builder, "__name__", repr(builder))
+    parameters = inspect.signature(builder).parameters
+    missing = [
+        wanted
+        for wanted in ("input_shape", "num_classes")
+        if wanted not in parameters
+        or parameters[wanted].default is inspect.Parameter.empty
+        or parameters[wanted].kind is inspect.Parameter.POSITIONAL_ONLY
+    ]
+    if missing:
+        raise PluginError(
+            f"The builder '{name}' lacks the keyword argument {' and '.join(missing)} with a default. "
+            f"Define it as: def {name}(*, input_shape=(28, 28, 1), num_classes=10)."
+        )
+
+
+def _plugin_models() -> list[PluginModel]:
+    """Entry points whose name is usable; the built-ins' names are taken."""
+    return [plugin for plugin in plugins.discover() if not plugin.fault]
+
+
+def _providers(name: str) -> list[PluginModel]:
+    """Return the plugins that answer to ``name`` or ``distribution/name``."""
+    distribution, _, model = name.rpartition("/")
+    return [
+        plugin
+        for plugin in _plugin_models()
+        if plugin.name == model and (not distribution or canonical(plugin.distribution) == canonical(distribution))
+    ]
+
+
+def _listed_name(plugin: PluginModel) -> str:
+    """The shortest name that reaches this plugin's model."""
+    is_taken = plugin.name in _registered or len(_providers(plugin.name)) > 1
+    return plugin.qualified_name if is_taken else plugin.name
+
+
+def _load_plugin(plugin: PluginModel) -> ModelSpec:
+    """Import a plugin's builder and return its spec under the entry point's key."""
+    key = plugin.qualified_name
+    if key in _loaded_plugins:
+        return _loaded_plugins[key]
+    raise PluginError("plugins are loaded by zoo 0.2")
+
+
+def _unknown(name: str) -> str:
+    """Say what was probably meant: first the same letters written otherwise, then the closest name."""
+    names = list_models()
+    folded = {re.sub(r"[-_. ]", "", known).lower(): known for known in names}
+    same_letters = folded.get(re.sub(r"[-_. ]", "", name).lower())
+    hint = f" Did you mean '{same_letters}'?" if same_letters else suggestion(name, names)
+    return f"There is no model '{name}'.{hint} 'zoo list' shows all of them."
+
+
+def _natural(name: str) -> list[tuple[int, int | str]]:
+    """Sort key that reads digits as numbers."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name) if part]
