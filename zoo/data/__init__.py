@@ -1,0 +1,28 @@
+"""Data sets: where their bytes come from, how they are checked, and what they are once loaded.
+
+    load("mnist").train.images      uint8 (60000, 28, 28, 1)
+
+Importing this package costs NumPy and nothing else; TensorFlow, scikit-learn and TFDS are imported by what
+needs them.
+"""
+
+from __future__ import annotations
+
+from zoo.data.cache import VerifyRow, cache_folder
+from zoo.data.catalog import list_datasets, load, prepare, verify, where
+from zoo.data.dataset import Dataset, Split
+from zoo.data.sources import DatasetInfo, SourceStatus
+
+__all__ = [
+    "Dataset",
+    "DatasetInfo",
+    "SourceStatus",
+    "Split",
+    "VerifyRow",
+    "cache_folder",
+    "list_datasets",
+    "load",
+    "prepare",
+    "verify",
+    "where",
+]

@@ -1,0 +1,224 @@
+"""Our own cache: decoded arrays on disk, memory-mapped, and hashed again at every single load.
+
+    <cache folder>/mnist/           train_images.npy, train_labels.npy, test_images.npy, test_labels.npy,
+                                    manifest.json
+    <cache folder>/mnist.lock       held while one process fetches; the others wait
+    <cache folder>/.staging/mnist/  what that process is writing, in a folder of its own; whoever takes the
+                                    lock next clears away what was left
+
+A data set appears by one rename of its finished folder, so there is all of it or nothing. A process that is
+killed lets go of its lock, as the system does that for it, and leaves at most a staging folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from zoo.data.dataset import PARTS, Dataset, Split, plain_arrays
+from zoo.data.idx import idx_digest
+from zoo.data.manifest import FILE_NAME, Manifest, record_of
+from zoo.data.npy import map_npy, write_npy
+from zoo.errors import DataError, DigestError
+
+
+class CacheError(DataError):
+    """The cache folder cannot be written: no permission, no space, or no folder."""
+
+
+@dataclass(frozen=True)
+class VerifyRow:
+    """One cached file hashed anew: `found` is its digest, or in words what is wrong with it."""
+
+    file: str
+    expected: str
+    found: str
+    ok: bool
+
+
+def cache_folder() -> Path:
+    """Return the folder that holds all cached data sets: ``ZOO_CACHE``, or the platform's cache folder."""
+    override = os.environ.get("ZOO_CACHE")
+    if override:
+        return Path(override).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.user_cache_path("cnn-zoo")
+
+
+def entry_folder(name: str) -> Path:
+    """Return the folder in which the data set `name` is, or would be, cached."""
+    return cache_folder() / name
+
+
+def cached_names() -> list[str]:
+    """Return the names of all data sets in the cache, sorted."""
+    return sorted(path.parent.name for path in cache_folder().glob(f"[!.]*/{FILE_NAME}"))
+
+
+def read(name: str, published: Mapping[str, str]) -> Dataset | None:
+    """Return the cached data set `name`, every byte of it hashed, or None if it is not cached.
+
+    The digests must be those in `published`; where that is empty, those recorded when it was written.
+    Images are read-only memory maps. Raises `DigestError`, naming the file and the repair, for any damage.
+    """
+    folder = entry_folder(name)
+    if not folder.exists():
+        return None
+    try:
+        manifest = Manifest.read(folder)
+        arrays = {part: _verified(folder, part, manifest, published) for part in PARTS}
+    except DataError as error:
+        raise DigestError(
+            f"{error}. It will not be used; repair it with: zoo data prepare {name} (or delete {folder})."
+        ) from error
+    return Dataset(
+        name=name,
+        train=Split(_with_channels(arrays["train_images"]), arrays["train_labels"].astype(np.int64)),
+        test=Split(_with_channels(arrays["test_images"]), arrays["test_labels"].astype(np.int64)),
+        class_names=manifest.class_names,
+        source=f"cache {folder} (from {manifest.origin})",
+        digests={part: _expected(part, manifest, published) for part in PARTS},
+    )
+
+
+def verify(name: str, published: Mapping[str, str]) -> list[VerifyRow]:
+    """Hash each cached file of `name` anew and return what was expected beside what was found.
+
+    Raises `DataError` if nothing is cached under this name.
+    """
+    folder = entry_folder(name)
+    if not folder.exists():
+        raise DataError(f"'{name}' is not cached: there is no {folder}. Fetch it with: zoo data prepare {name}.")
+    try:
+        manifest = Manifest.read(folder)
+    except DataError as error:
+        return [VerifyRow(FILE_NAME, "a readable manifest", _without_path(error, folder / FILE_NAME), False)]
+    return [_verify_row(folder, part, manifest, published) for part in PARTS]
+
+
+@contextmanager
+def locked(name: str, announce: Callable[[str], None]) -> Iterator[Path]:
+    """Hold the lock of `name` and yield an empty staging folder, removed afterwards.
+
+    Waits, and says so, while another process holds the lock. Raises `CacheError` if the cache folder
+    cannot be written.
+    """
+    import filelock
+
+    with _as_cache_error():
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(cache_folder() / f"{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            announce(f"Another process is preparing {name}; waiting for it ...")
+            lock.acquire()
+    try:
+        with _as_cache_error():
+            shelf, staging = _fresh_staging(name)
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            with suppress(OSError):
+                shelf.rmdir()
+    finally:
+        lock.release()
+
+
+def _fresh_staging(name: str) -> tuple[Path, Path]:
+    """Return the shelf of `name` and a new folder on it, cleared of what killed processes left there.
+
+    Nobody else can hold the lock, but a killed process may have left a pip that still writes: so its folder
+    is removed as far as possible, and never used again.
+    """
+    shelf = cache_folder() / ".staging" / name
+    shelf.mkdir(parents=True, exist_ok=True)
+    for leftover in shelf.iterdir():
+        shutil.rmtree(leftover, ignore_errors=True)
+    return shelf, Path(tempfile.mkdtemp(dir=shelf))
+
+
+def write(dataset: Dataset, staging: Path) -> None:
+    """Write `dataset` into `staging` and put it in place of whatever was cached under its name.
+
+    Only to be called under the lock. Raises `CacheError` if the disk is full or cannot be written; what was
+    cached before then stands unless it was already out of the way.
+    """
+    fresh, folder = staging / "new", entry_folder(dataset.name)
+    arrays = plain_arrays(dataset.train, dataset.test)
+    records = {part: record_of(array, dataset.digests[part]) for part, array in arrays.items()}
+    with _as_cache_error():
+        fresh.mkdir()
+        for part, array in arrays.items():
+            write_npy(fresh / f"{part}.npy", array)
+        Manifest(dataset.name, dataset.source, dataset.class_names, records).write(fresh)
+        _sync_folder(fresh)
+        if folder.exists():
+            folder.rename(staging / "old")
+        fresh.rename(folder)
+        _sync_folder(folder.parent)
+
+
+@contextmanager
+def _as_cache_error() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
+        reason = getattr(error, "strerror", None) or error
+        raise CacheError(
+            f"The cache folder {cache_folder()} cannot be written ({reason}). "
+            "Make room there, or set ZOO_CACHE to a folder that can be written."
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows opens no folders, and its renames need none of this
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open(folder: Path, part: str, manifest: Manifest) -> np.ndarray:
+    record = manifest.arrays[part]
+    return map_npy(folder / f"{part}.npy", np.dtype(record.dtype), record.shape)
+
+
+def _expected(part: str, manifest: Manifest, published: Mapping[str, str]) -> str:
+    return published.get(part) or manifest.arrays[part].sha256
+
+
+def _verified(folder: Path, part: str, manifest: Manifest, published: Mapping[str, str]) -> np.ndarray:
+    array, expected = _open(folder, part, manifest), _expected(part, manifest, published)
+    found = idx_digest(array)
+    if found != expected:
+        raise DataError(f"{folder / part}.npy is damaged: its SHA-256 is {found}, expected {expected}")
+    return array
+
+
+def _verify_row(folder: Path, part: str, manifest: Manifest, published: Mapping[str, str]) -> VerifyRow:
+    file, expected = f"{part}.npy", _expected(part, manifest, published)
+    try:
+        found = idx_digest(_open(folder, part, manifest))
+    except DataError as error:
+        return VerifyRow(file, expected, _without_path(error, folder / file), False)
+    return VerifyRow(file, expected, found, found == expected)
+
+
+def _without_path(error: DataError, path: Path) -> str:
+    return str(error).removeprefix(str(path)).strip()
+
+
+def _with_channels(images: np.ndarray) -> np.ndarray:
+    return images if images.ndim == 4 else images[..., np.newaxis]

@@ -1,0 +1,238 @@
+"""From a name to a data set: the one place that decides which bytes are used.
+
+For every data set alike: what the user points at, or else our own cache, or else the sources of its entry in
+order. Files the user points at come before the cache, because somebody who names a folder means that folder:
+were it empty and the cache full, training on the cache in silence would be wrong.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+
+from zoo.data import cache
+from zoo.data.dataset import Dataset
+from zoo.data.digits import DIGITS
+from zoo.data.fashion_mnist import FASHION_MNIST
+from zoo.data.manifest import Manifest
+from zoo.data.mnist import MNIST
+from zoo.data.progress import Announce
+from zoo.data.sources import DatasetInfo, Entry, Job, SourceStatus, accept, fetch_first
+from zoo.data.tfds import download_source, known_names, prepared_folder, prepared_source
+from zoo.data.user_files import read_user_files
+from zoo.errors import DataError, DigestError, UnknownNameError, suggestion
+
+CATALOG = {entry.name: entry for entry in (MNIST, FASHION_MNIST, DIGITS)}
+# A name becomes a folder in the cache, so it is a plain word: no dots, slashes or leading dashes.
+NAME_RULE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+def load(
+    name: str = "mnist",
+    *,
+    data_dir: str | PathLike[str] | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> Dataset:
+    """Return the data set `name`, every byte of it checked.
+
+    `data_dir` is a folder with IDX files or an `.npz`, or an `.npz` file; with it, `name` may be any word,
+    and what is read is kept in the cache only if it is the published data of `name`. Whatever was fetched is
+    kept; where the cache cannot be written, the data set is used from memory. `announce` gets a line of text
+    when something takes time, is passed over, or cannot be kept.
+
+    Raises `DigestError` if cached bytes, or files given as MNIST, are not the published ones;
+    `UnknownNameError` if nothing is called `name`; `DataError` if no source has it, listing what each
+    answered.
+    """
+    tell = announce or _say_nothing
+    entry = _entry(name)
+    if data_dir is not None:
+        return _from_user(entry, Path(data_dir), tell)
+    try:
+        return _read_cached(entry) or _obtain(entry, tell)
+    except DigestError as damage:
+        return _read_again(entry, tell, damage)
+
+
+def prepare(
+    name: str,
+    *,
+    data_dir: str | PathLike[str] | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> Path:
+    """Put the data set `name` into the cache, verified, and return its folder there.
+
+    A sound cache entry is left as it is; a damaged one is replaced. With `data_dir`, those files replace
+    whatever was cached under `name`. Raises as `load` does, and `DataError` if the cache cannot be written.
+    """
+    tell = announce or _say_nothing
+    entry = _entry(name)
+    if data_dir is None and not cache.entry_folder(name).exists():
+        _require_known(entry)
+    with cache.locked(name, tell) as staging:
+        if data_dir is not None:
+            cache.write(_user_dataset(entry, Path(data_dir), strict=True), staging)
+        elif not _is_sound(entry, tell):
+            cache.write(_fetch(entry, Job(tell, staging)), staging)
+    return cache.entry_folder(name)
+
+
+def verify(name: str) -> list[cache.VerifyRow]:
+    """Hash the cached files of `name` anew. Raises `DataError` if none are cached."""
+    return cache.verify(name, _entry(name).published)
+
+
+def where(name: str) -> list[SourceStatus]:
+    """Return every source of `name`, in the order they are tried, and whether it could answer.
+
+    Looks at the disk only: nothing is fetched, imported or hashed.
+    """
+    entry = _entry(name)
+    folder = cache.entry_folder(name)
+    cached = SourceStatus("cache", folder.exists(), str(folder) if folder.exists() else f"no {folder}")
+    given = SourceStatus("--data-dir", False, "used where it is given")
+    rest = (SourceStatus(source.name, *source.status()) for source in entry.sources)
+    return [cached, given, *rest]
+
+
+def list_datasets() -> list[DatasetInfo]:
+    """Return the data sets of the catalog, then any others that were prepared into the cache."""
+    cached = cache.cached_names()
+    catalog = [replace(entry.info, cached=name in cached) for name, entry in CATALOG.items()]
+    return catalog + [_cached_info(name) for name in cached if name not in CATALOG]
+
+
+def _entry(name: str) -> Entry:
+    """Return the entry of `name`; one made for the occasion, if it is not in the catalog."""
+    if name in CATALOG:
+        return CATALOG[name]
+    if not NAME_RULE.fullmatch(name):
+        raise _unknown(name, [])
+    sources = (prepared_source(name), download_source(name)) if name.isidentifier() else ()
+    info = DatasetInfo(name, "from TensorFlow Datasets", 0, (0, 0, 0), 0, 0, needs_network=True)
+    return Entry(info, sources)
+
+
+def _unknown(name: str, others: list[str]) -> UnknownNameError:
+    known = [*CATALOG, *(cached for cached in cache.cached_names() if cached not in CATALOG)]
+    return UnknownNameError(
+        f"No dataset is called '{name}'.{suggestion(name, [*known, *others])} "
+        f"Known are {', '.join(known)}, and the image-classification datasets of TensorFlow Datasets by "
+        "their names; to read your own files, add --data-dir FOLDER to a name of your choice."
+    )
+
+
+def _read_cached(entry: Entry) -> Dataset | None:
+    dataset = cache.read(entry.name, entry.published)
+    # The names of classes belong to the code where the code knows them.
+    return replace(dataset, class_names=entry.class_names) if dataset and entry.class_names else dataset
+
+
+def _obtain(entry: Entry, tell: Announce) -> Dataset:
+    """Fetch what is not cached, once: another process may have done it while this one waited for the lock."""
+    _require_known(entry)
+    try:
+        with cache.locked(entry.name, tell) as staging:
+            cached = _read_cached(entry)
+            return cached or _keep(_fetch(entry, Job(tell, staging)), staging, entry, tell)
+    except cache.CacheError as error:
+        tell(f"{error} {entry.name} is held in memory for this run only.")
+    with tempfile.TemporaryDirectory(prefix="zoo-") as scratch:
+        return _fetch(entry, Job(tell, Path(scratch)))
+
+
+def _keep(dataset: Dataset, staging: Path, entry: Entry, tell: Announce) -> Dataset:
+    """Write `dataset` to the cache and return it from there; where that fails, return it as it is."""
+    try:
+        cache.write(dataset, staging)
+    except cache.CacheError as error:
+        tell(f"{error} {entry.name} is held in memory for this run only.")
+        return dataset
+    return _read_cached(entry) or dataset
+
+
+def _read_again(entry: Entry, tell: Announce, damage: DigestError) -> Dataset:
+    """Look once more at a cache that seemed damaged, now that nobody can be replacing it meanwhile."""
+    try:
+        with cache.locked(entry.name, tell):
+            dataset = _read_cached(entry)
+    except cache.CacheError:
+        raise damage from None
+    if dataset is None:
+        raise damage
+    return dataset
+
+
+def _is_sound(entry: Entry, tell: Announce) -> bool:
+    try:
+        return _read_cached(entry) is not None
+    except DigestError as error:
+        tell(f"{error} It is fetched again now.")
+        return False
+
+
+def _require_known(entry: Entry) -> None:
+    """Raise `UnknownNameError` where no source knows the name: before a lock or folder is made for it."""
+    if entry.name not in CATALOG and prepared_folder(entry.name) is None:
+        names = known_names()
+        if entry.name not in names:
+            raise _unknown(entry.name, names)
+
+
+def _fetch(entry: Entry, job: Job) -> Dataset:
+    folder = cache.entry_folder(entry.name)
+    cached = f"{folder} is damaged" if folder.exists() else f"no {folder}"
+    return fetch_first(entry, job, refused=(f"cache: {cached}", "--data-dir: not given"))
+
+
+def _from_user(entry: Entry, path: Path, tell: Announce) -> Dataset:
+    dataset = _user_dataset(entry, path, strict=False)
+    changed = [part for part, expected in entry.published.items() if dataset.digests[part] != expected]
+    if changed:
+        tell(f"{path} is not the published {entry.name}; its digests are recorded and it is used as it is.")
+    elif entry.published and not cache.entry_folder(entry.name).exists():
+        # The same bytes as from any other source: next time the user need not point at them.
+        with suppress(cache.CacheError), cache.locked(entry.name, tell) as staging:
+            cache.write(dataset, staging)
+            tell(f"{entry.name} is now in the cache; --data-dir is not needed any more.")
+    return dataset
+
+
+def _user_dataset(entry: Entry, path: Path, *, strict: bool) -> Dataset:
+    """Read the user's files. `strict`: they must be the published data of `entry`, if there is any."""
+    path = path.expanduser().absolute()
+    parts = read_user_files(path, entry.name)
+    must_match = strict or entry.only_published
+    try:
+        return accept(entry if must_match else replace(entry, published={}), parts)
+    except DigestError as error:
+        raise DigestError(
+            f"{error} To load other data than {entry.name} give it a name of its own: --dataset NAME --data-dir {path}."
+        ) from error
+
+
+def _cached_info(name: str) -> DatasetInfo:
+    """Return what the manifest of a cached data set says; a damaged one is listed too, so that it is seen."""
+    blank = DatasetInfo(name, "", 0, (0, 0, 0), 0, 0, needs_network=False, cached=True)
+    try:
+        manifest = Manifest.read(cache.entry_folder(name))
+    except DataError:
+        return replace(blank, description="damaged; run zoo data verify")
+    height, width, *channels = manifest.arrays["train_images"].shape[1:]
+    return replace(
+        blank,
+        description=f"from {manifest.origin}",
+        num_classes=len(manifest.class_names),
+        image_shape=(height, width, channels[0] if channels else 1),
+        train_size=manifest.arrays["train_images"].shape[0],
+        test_size=manifest.arrays["test_images"].shape[0],
+    )
+
+
+def _say_nothing(_: str) -> None:
+    return

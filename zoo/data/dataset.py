@@ -1,0 +1,190 @@
+"""What a data set is: two splits of images and labels, their class names, and the digests of their bytes.
+
+Importing this module costs NumPy and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zoo.data.idx import idx_digest
+from zoo.errors import DataError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+PARTS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One half of a data set.
+
+    `images` is uint8 of shape (N, H, W, C), values 0..255; it may be a read-only memory map of the cache.
+    `labels` is int64 of shape (N,), values 0..num_classes - 1.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images to train on and images to test on, ready in memory.
+
+    `source` says in one line where these bytes came from. `digests` holds the SHA-256 of each of the four
+    parts (`train_images`, `train_labels`, `test_images`, `test_labels`) as IDX content, header and bytes.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    class_names: tuple[str, ...]
+    source: str
+    digests: Mapping[str, str]
+    task: str = "classification"
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height and width in pixels, and channels."""
+        height, width, channels = self.train.images.shape[1:]
+        return int(height), int(width), int(channels)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes a label can name."""
+        return len(self.class_names)
+
+    def tf_dataset(self, split: str = "train", *, batch_size: int, shuffle_seed: int | None = None) -> tf.data.Dataset:
+        """Return `split` as batches of (uint8 (B, H, W, C), int64 (B,)) for a `tf.data` pipeline.
+
+        With `shuffle_seed` the order is drawn anew at each pass, and the same seed draws the same orders.
+        The last batch may be smaller. Raises `DataError` for a split other than "train" and "test".
+        """
+        if split not in ("train", "test"):
+            raise DataError(f"{self.name} has no split '{split}'. Use 'train' or 'test'.")
+        import tensorflow as tf
+
+        chosen: Split = getattr(self, split)
+        batches = tf.data.Dataset.from_tensor_slices((chosen.images, chosen.labels))
+        if shuffle_seed is not None:
+            batches = batches.shuffle(len(chosen), seed=shuffle_seed, reshuffle_each_iteration=True)
+        return batches.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a source answers with: four arrays as they were found, not checked yet.
+
+    `files` names, for each part, the file that it was read from, so that an error can name it too.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    origin: str
+    files: Mapping[str, str]
+    class_names: tuple[str, ...] | None = None
+
+    @classmethod
+    def of_one_file(cls, arrays: Mapping[str, np.ndarray], *, file: str, origin: str) -> Parts:
+        """Return the parts of a single file that holds all four."""
+        return cls(arrays, origin, {part: f"{part} in {file}" for part in PARTS})
+
+
+def assemble(name: str, parts: Parts, class_names: tuple[str, ...] | None = None) -> Dataset:
+    """Check the arrays of `parts` and return them as a `Dataset`.
+
+    Raises `DataError`, naming the file, unless images are uint8 (N, H, W) or (N, H, W, C), labels are whole
+    numbers >= 0 of shape (N,), each split has as many labels as images and at least one of both, and
+    train and test images have one size.
+    """
+    train, test = _split(parts, "train"), _split(parts, "test")
+    if train.images.shape[1:] != test.images.shape[1:]:
+        raise DataError(
+            f"{parts.files['train_images']} holds images of {_size(train)} and "
+            f"{parts.files['test_images']} of {_size(test)}. Training and test images must have one size."
+        )
+    names = class_names or parts.class_names
+    highest = int(max(train.labels.max(), test.labels.max()))
+    if names is None:
+        names = tuple(str(label) for label in range(highest + 1))
+    if highest >= len(names):
+        raise DataError(
+            f"{name} has label {highest}, but only {len(names)} classes. Labels must be 0..{len(names) - 1}."
+        )
+    return Dataset(
+        name=name,
+        train=train,
+        test=test,
+        class_names=names,
+        source=parts.origin,
+        digests={part: idx_digest(array) for part, array in plain_arrays(train, test).items()},
+    )
+
+
+def plain_arrays(train: Split, test: Split) -> dict[str, np.ndarray]:
+    """Return the four arrays as they are stored and hashed.
+
+    Images of one channel lose it, (N, H, W), which is how IDX files hold them; labels are uint8, or int32
+    where there are more than 256 classes.
+    """
+    return {
+        "train_images": _plain_images(train.images),
+        "train_labels": _plain_labels(train.labels),
+        "test_images": _plain_images(test.images),
+        "test_labels": _plain_labels(test.labels),
+    }
+
+
+def _plain_images(images: np.ndarray) -> np.ndarray:
+    return images[..., 0] if images.shape[-1] == 1 else images
+
+
+def _plain_labels(labels: np.ndarray) -> np.ndarray:
+    return labels.astype(np.uint8 if labels.max() < 256 else np.int32)
+
+
+def _split(parts: Parts, side: str) -> Split:
+    images, labels = parts.arrays[f"{side}_images"], parts.arrays[f"{side}_labels"]
+    images_file, labels_file = parts.files[f"{side}_images"], parts.files[f"{side}_labels"]
+    images = _checked_images(images, images_file)
+    labels = _checked_labels(labels, labels_file)
+    if len(images) != len(labels):
+        raise DataError(
+            f"{labels_file} holds {len(labels)} labels and {images_file} {len(images)} images. "
+            "Give files that belong together, one label per image."
+        )
+    return Split(images, labels)
+
+
+def _checked_images(images: np.ndarray, file: str) -> np.ndarray:
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.size == 0:
+        raise DataError(
+            f"{file} holds {images.dtype} of shape {images.shape}. "
+            "Images must be uint8 of shape (N, height, width) or (N, height, width, channels), N at least 1."
+        )
+    return images if images.ndim == 4 else images[..., np.newaxis]
+
+
+def _checked_labels(labels: np.ndarray, file: str) -> np.ndarray:
+    # CIFAR's files hold labels as a column; the column says nothing more than the list.
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1 or labels.size == 0:
+        raise DataError(
+            f"{file} holds {labels.dtype} of shape {labels.shape}. "
+            "Labels must be whole numbers of shape (N,), N at least 1."
+        )
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or highest > np.iinfo(np.int32).max:
+        raise DataError(f"{file} holds the label {lowest if lowest < 0 else highest}. Labels count from 0 up.")
+    return labels.astype(np.int64)
+
+
+def _size(split: Split) -> str:
+    return "x".join(str(length) for length in split.images.shape[1:])
