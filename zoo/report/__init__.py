@@ -1,0 +1,1 @@
+"""Reports: records in, text and pictures out. Pure: nothing here imports TensorFlow or Keras."""

@@ -1,0 +1,179 @@
+"""Results as text for a person: one function per kind of document, each printing to standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zoo.report.probabilities import prediction_lines
+from zoo.report.tables import Column, print_table
+
+Document = Mapping[str, Any]
+
+
+def print_models(models: Sequence[Document]) -> None:
+    """What ``zoo list`` shows."""
+    rows = [
+        (m["name"], m["task"], m["params"], m["macs"], str(m["year"] or ""), m["provider"], m["description"])
+        for m in models
+    ]
+    right = [Column(name, align="right") for name in ("params", "MACs", "year")]
+    print_table(["name", "task", *right, "from", "what it is"], rows)
+    if not models:
+        print("No model matches.")
+
+
+def print_model(model: Document) -> None:
+    """What ``zoo show`` shows: facts, deviations, options, recipes, layers."""
+    anatomy = model["anatomy"]
+    print(f"{model['name']}: {model['description']}\n")
+    facts = [
+        ("task", model["task"]),
+        ("paper", _citation(model["paper"]) or model["source"]),
+        ("parameters", f"{anatomy['params']:,} ({anatomy['trainable_params']:,} trainable)"),
+        ("MACs", f"{anatomy['macs']:,} for one image (FLOPs are twice as many)"),
+        ("smallest input", "x".join(map(str, model["min_size"]))),
+        ("options", ", ".join(f"{key}={value!r}" for key, value in model["options"].items()) or "none"),
+        ("from", " ".join(filter(None, (model["origin"]["distribution"], model["origin"]["version"])))),
+    ]
+    for name, value in facts:
+        print(f"{name + ':':16}{value}")
+    if model["deviations"]:
+        print("\nWhere it differs from the paper:")
+        for deviation in model["deviations"]:
+            print(f"  - {deviation}")
+    for name, recipe in model["recipes"].items():
+        print(f"\nRecipe {name}: {recipe['note']}")
+    print()
+    rows = [
+        (row["name"], row["kind"], " x ".join(map(str, row["output_shape"])), row["params"], row["macs"])
+        for row in anatomy["layers"]
+    ]
+    print_table(["layer", "kind", Column("output", "right"), "parameters", "MACs"], rows)
+
+
+def print_run(run: Document) -> None:
+    """What ``zoo train`` ends with."""
+    metrics, timing = run["metrics"], run["timing"]
+    print()
+    print(f"Test accuracy  {metrics['test_accuracy']:.2%}   (loss {_number(metrics['test_loss'])})")
+    if "validation_accuracy" in metrics:
+        print(f"Validation     {metrics['validation_accuracy']:.2%}   (loss {_number(metrics['validation_loss'])})")
+    print(
+        f"Training       {timing['train_s']:.1f} s at {timing['images_per_s']:,.0f} images/s"
+        f"   ({timing['total_s']:.1f} s in all: data {timing['data_s']:.1f}, "
+        f"compiling {timing['first_call_s']:.1f}, evaluation {timing['evaluate_s']:.1f})"
+    )
+    print(
+        f"On             {run['device']} {run['name'] or ''}, {run['precision']}, XLA {'on' if run['xla'] else 'off'}"
+    )
+    print(f"Run folder     {run['run']}")
+
+
+def print_seeds(document: Document) -> None:
+    """What ``zoo train --seeds N`` ends with."""
+    rows = [
+        (run["seed"], f"{run['metrics']['test_accuracy']:.2%}", f"{run['timing']['train_s']:.1f}", run["run"])
+        for run in document["runs"]
+    ]
+    print()
+    print_table(["seed", Column("test accuracy", "right"), Column("train s", "right"), "run folder"], rows)
+    accuracy, seconds = document["summary"]["test_accuracy"], document["summary"]["train_s"]
+    print(f"\nTest accuracy  {_mean(accuracy, 100)} %   training {_mean(seconds)} s")
+    print(f"               (mean ± standard deviation, n = {accuracy['n']})")
+
+
+def print_evaluation(document: Document) -> None:
+    """What ``zoo evaluate`` shows."""
+    metrics = document["metrics"]
+    print(f"{document['model']} on the {document['images']:,} test images of {document['dataset']}:")
+    print(f"accuracy {metrics['test_accuracy']:.2%}, loss {_number(metrics['test_loss'])}")
+
+
+def print_predictions(document: Document) -> None:
+    """What ``zoo predict`` shows, image by image."""
+    for prediction in document["predictions"]:
+        lines = prediction_lines(prediction["path"], prediction["probabilities"], document["class_names"])
+        print("\n".join(lines))
+
+
+def print_datasets(datasets: Sequence[Document]) -> None:
+    """What ``zoo data list`` shows."""
+    rows = [
+        (
+            d["name"],
+            d["train_size"],
+            d["test_size"],
+            "x".join(map(str, d["image_shape"])),
+            d["num_classes"],
+            d["description"],
+        )
+        for d in datasets
+    ]
+    print_table(["name", "train", "test", "image", "classes", "what it is"], rows)
+    print("\nAny TFDS image-classification dataset loads by its TFDS name, and any IDX folder by --data-dir.")
+
+
+def print_prepared(document: Document) -> None:
+    """What ``zoo data prepare`` ends with."""
+    print(f"{document['name']} is ready in {document['folder']}")
+
+
+def print_verification(rows: Sequence[Document]) -> None:
+    """What ``zoo data verify`` shows."""
+    print_table(
+        ["file", "sha256", "state"],
+        [(row["file"], row["found"], "ok" if row["ok"] else f"should be {row['expected']}") for row in rows],
+    )
+
+
+def print_samples(document: Document) -> None:
+    """What ``zoo data show`` ends with."""
+    print(f"Wrote {document['path']}")
+
+
+def print_plugins(rows: Sequence[Document]) -> None:
+    """What ``zoo plugins`` shows."""
+    if not rows:
+        print("No plugin is installed. 'zoo new-plugin NAME' begins one.")
+        return
+    names = ("distribution", "version", "model", "status", "location")
+    print_table(names, [tuple(row[name] for name in names) for row in rows])
+    for row in rows:
+        if row["reason"]:
+            print(f"\n{row['distribution']} {row['model']}".rstrip() + f": {row['reason']}")
+
+
+def print_scaffold(document: Document) -> None:
+    """What ``zoo new-plugin`` ends with."""
+    print(f"Wrote {document['folder']}. Next:")
+    for step in document["next_steps"]:
+        print(f"  {step}")
+
+
+def print_findings(document: Document) -> None:
+    """What ``zoo doctor`` shows: first what is wrong."""
+    print(document["summary"] + "\n")
+    for finding in document["findings"]:
+        print(f"{finding['status']:8} {finding['topic'] + ':':22} {finding['value']}")
+        if finding["advice"]:
+            print(f"{'':8} {'':22} {finding['advice']}")
+
+
+def _citation(paper: Document | None) -> str:
+    if not paper:
+        return ""
+    facts = (paper["authors"], f"“{paper['title']}”", paper["venue"], paper["year"], paper["url"])
+    return ", ".join(str(fact) for fact in facts if fact)
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.4f}"
+
+
+def _mean(summary: Document, scale: float = 1) -> str:
+    if summary["mean"] is None:
+        return "not finite"
+    mean = f"{summary['mean'] * scale:.2f}"
+    deviation = summary["standard_deviation"]
+    return mean if deviation is None else f"{mean} ± {deviation * scale:.2f}"

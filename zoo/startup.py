@@ -1,0 +1,53 @@
+"""Starting TensorFlow from the command line without the page of notes that its native code prints.
+
+Until a program has set up its logging, TensorFlow's native libraries write every note to file descriptor 2,
+whatever TF_CPP_MIN_LOG_LEVEL says. Here what they write while TensorFlow loads and looks for devices is kept
+back, and what is not one of those notes is passed on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+
+NOTES = re.compile(
+    rb"^(WARNING: All log messages before absl::InitializeLog"
+    rb"|[IWE]\d{4} \d\d:\d\d:\S+ +\d+ (port|cudart_stub|cuda_platform|cuda_executor|cpu_feature_guard|gpu_device)\.cc"
+    rb"|To enable the following instructions: )"
+)
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow and find its devices, keeping its start-up notes off the terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _notes_removed():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+
+
+@contextlib.contextmanager
+def _notes_removed() -> Iterator[None]:
+    """Hold file descriptor 2 back, then pass on every line that is not one of the known notes."""
+    sys.stderr.flush()
+    try:
+        terminal = os.dup(2)
+    except OSError:  # standard error is closed: there is nothing to keep tidy
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            held.seek(0)
+            for line in held:
+                if not NOTES.match(line):
+                    os.write(2, line)
