@@ -1,0 +1,366 @@
+"""The trainer: equal to Keras where it must be, repeatable, and honest in its record."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from zoo import registry
+from zoo.data import Dataset, Split
+from zoo.errors import DeviceError, RecipeError, RunError
+from zoo.spec import Recipe
+from zoo.tasks import task_for
+from zoo.training import load_run, train, train_seeds
+from zoo.training.devices import place
+from zoo.training.epoch import CompiledLoop, Resident, shuffled
+from zoo.training.optimizers import FusedAdam, make_optimizer, make_schedule
+from zoo.training.session import split, with_scaling
+
+PLAIN = Recipe(dataset="digits", epochs=1, batch_size=32, shuffle=False)
+
+
+def _model(seed: int = 3, **options) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    return registry.create("mlp", hidden_sizes=(16,), dropout=0.0, **options)
+
+
+def _train_by_zoo(model: keras.Model, recipe: Recipe, data: Dataset, *, xla: bool = False) -> CompiledLoop:
+    full = with_scaling(model, recipe, data.train, name="mlp")
+    steps = -(-len(data.train) // recipe.batch_size)
+    optimizer = make_optimizer(recipe, total_steps=steps * recipe.epochs)
+    optimizer.build(full.trainable_variables)
+    task = task_for("classification", label_smoothing=recipe.label_smoothing)
+    loop = CompiledLoop(full, optimizer, task, recipe, xla=xla)
+    resident = Resident(data.train)
+    loop.warm_up(resident, examples=len(data.train))
+    for epoch in range(recipe.epochs):
+        first_step = epoch * steps
+        for chunk in loop.chunks(shuffled(len(data.train), recipe, epoch)):
+            first_step += loop.train(resident, chunk, first_step=first_step).steps
+    return loop
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_compiled_loop_computes_what_keras_fit_computes(tiny_digits, xla):
+    """Same weights, order and optimizer: the same weights afterwards, the short last batch included."""
+    ours, theirs = _model(), _model()
+    _train_by_zoo(ours, PLAIN.override(epochs=2), tiny_digits, xla=xla)
+    theirs.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    images = tiny_digits.train.images.astype("float32") / 255
+    theirs.fit(images, tiny_digits.train.labels, batch_size=32, epochs=2, shuffle=False, verbose=0)
+    for mine, keras_own in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, keras_own, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"weight_decay": 0.01},
+        {"clipnorm": 0.01},
+        {"global_clipnorm": 0.01},
+        {"use_ema": True, "ema_momentum": 0.5},
+        {"gradient_accumulation_steps": 2},
+    ],
+)
+def test_fused_adam_equals_keras_adam(options):
+    """One kernel per variable changes the speed, not the result, whatever Keras wraps around it."""
+    weights = {}
+    for kind in (keras.optimizers.Adam, FusedAdam):
+        variable = keras.Variable(np.linspace(-1, 1, 12, dtype="float32"))
+        optimizer = kind(learning_rate=0.005, **options)
+        optimizer.build([variable])
+        for step in range(6):
+            optimizer.apply([tf.sin(variable.value * (step + 1))], [variable])
+        optimizer.finalize_variable_values([variable])
+        weights[kind] = variable.numpy()
+    np.testing.assert_allclose(weights[FusedAdam], weights[keras.optimizers.Adam], atol=1e-6)
+
+
+def test_loss_scaling_survives_overflow(tiny_digits):
+    """Under mixed_float16 a loss scale that overflows is halved and its steps are skipped; training goes on."""
+    recipe = PLAIN.override(precision="mixed_float16", epochs=4)
+    model = _model(precision="mixed_float16")
+    full = with_scaling(model, recipe, tiny_digits.train, name="mlp")
+    optimizer = make_optimizer(recipe, total_steps=100)
+    optimizer.initial_scale = 2.0**30
+    optimizer.build(full.trainable_variables)
+    loop = CompiledLoop(full, optimizer, task_for("classification"), recipe, xla=False)
+    resident = Resident(tiny_digits.train)
+    before = [weight.copy() for weight in full.get_weights()]
+    first = loop.train(resident, np.arange(32, dtype=np.int32), first_step=0)
+    assert np.isfinite(first.loss)
+    assert float(optimizer.dynamic_scale.value) == 2.0**29
+    for old, new in zip(before, full.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    loop.train(resident, np.tile(np.arange(120, dtype=np.int32), 10), first_step=1)
+    assert float(optimizer.dynamic_scale.value) < 2.0**29
+    assert any((old != new).any() for old, new in zip(before, full.get_weights(), strict=True))
+
+
+def test_warming_up_changes_nothing(tiny_digits):
+    """Tracing and compiling run real steps, and then every variable is what it was, dropout's state too."""
+    keras.utils.set_random_seed(0)
+    model = registry.create("mlp", dropout=0.5)
+    optimizer = make_optimizer(PLAIN, total_steps=10)
+    optimizer.build(model.trainable_variables)
+    before = [variable.numpy() for variable in [*model.variables, *optimizer.variables]]
+    CompiledLoop(model, optimizer, task_for("classification"), PLAIN, xla=False).warm_up(
+        Resident(tiny_digits.train), examples=120
+    )
+    for old, variable in zip(before, [*model.variables, *optimizer.variables], strict=True):
+        np.testing.assert_array_equal(old, variable.numpy())
+
+
+def test_same_seed_gives_same_weights_when_deterministic(python, tmp_path):
+    """Two processes, shuffling, dropout and shifting included: equal to the last bit."""
+    script = (
+        "import sys, numpy as np; from zoo.training import train;"
+        "run = train('mlp', dataset='digits', epochs=2, seed=5, deterministic=True, output=sys.argv[1], shift=1);"
+        "np.savez(sys.argv[1] + '/weights.npz', *run.model.get_weights())"
+    )
+    for name in ("a", "b"):
+        result = python("-c", script, str(tmp_path / name))
+        assert result.returncode == 0, result.stderr
+    first, second = (np.load(tmp_path / name / "weights.npz") for name in ("a", "b"))
+    for key in first.files:
+        np.testing.assert_array_equal(first[key], second[key])
+
+
+def test_order_is_a_function_of_seed_and_epoch():
+    """No state in between: epoch 3 of seed 7 is always the same permutation, and unlike epoch 4's."""
+    recipe = Recipe(seed=7)
+    np.testing.assert_array_equal(shuffled(50, recipe, 3), shuffled(50, recipe, 3))
+    assert (shuffled(50, recipe, 3) != shuffled(50, recipe, 4)).any()
+    assert sorted(shuffled(50, recipe, 3)) == list(range(50))
+
+
+def test_shift_moves_the_batch_and_fills_with_black():
+    """Every shifted image holds the original somewhere within reach, and nothing else."""
+    recipe = PLAIN.override(shift=2)
+    optimizer = make_optimizer(recipe, total_steps=1)
+    loop = CompiledLoop(_model(), optimizer, task_for("classification"), recipe, xla=False)
+    image = np.zeros((1, 28, 28, 1), "uint8")
+    image[0, 10:14, 12:15] = 200
+    places = set()
+    for step in range(60):
+        moved = loop._augment(tf.constant(image), tf.constant(step)).numpy()
+        assert moved.sum() == image.sum()
+        places.add(tuple(np.argwhere(moved[0, :, :, 0])[0] - (10, 12)))
+    assert {row for row, _ in places} == {-2, -1, 0, 1, 2} == {column for _, column in places}
+
+
+def test_callbacks_are_ordinary_keras_callbacks(tiny_digits, tmp_path):
+    """EarlyStopping in mode auto stops, and batch hooks see the running means."""
+
+    class Watch(keras.callbacks.Callback):
+        batches = 0
+        epochs = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.batches += 1
+            assert 0 <= logs["accuracy"] <= 1
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.epochs += 1
+
+    watch = Watch()
+    stop = keras.callbacks.EarlyStopping("val_accuracy", patience=1, min_delta=1.0)  # nothing improves by 1
+    run = train(
+        "mlp", dataset=tiny_digits, epochs=9, validation_split=0.2, callbacks=[watch, stop], output=tmp_path / "run"
+    )
+    assert watch.epochs == len(run.document["history"]) == 2
+    assert watch.batches >= 2
+
+
+def test_plateau_callback_changes_the_learning_rate(tiny_digits, tmp_path):
+    """The optimizer that callbacks see is the one that trains."""
+
+    class Halve(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.optimizer.learning_rate = float(self.model.optimizer.learning_rate) / 2
+
+    run = train(
+        "mlp",
+        dataset=tiny_digits,
+        recipe=Recipe(epochs=3, learning_rate=0.008),
+        callbacks=[Halve()],
+        output=tmp_path / "run",
+    )
+    rates = [row["learning_rate"] for row in run.document["history"]]
+    np.testing.assert_allclose(rates, [0.008, 0.004, 0.002], rtol=1e-6)
+
+
+def test_model_of_ones_own_is_trained(tiny_digits, tmp_path):
+    """``zoo.train`` takes any Keras model that ends in logits, batch normalisation and regularisers included."""
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            keras.layers.Conv2D(4, 3, strides=3, kernel_regularizer="l2"),
+            keras.layers.BatchNormalization(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10),
+        ],
+        name="mine",
+    )
+    means = model.layers[1].moving_mean.numpy()
+    run = train(model, dataset=tiny_digits, epochs=2, output=tmp_path / "run")
+    assert run.document["model"] == "mine"
+    assert (model.layers[1].moving_mean.numpy() != means).any()
+
+
+def test_run_folder_holds_everything_and_reads_back(trained_run):
+    """run.json, history.csv, model.keras and curves.png; the loaded model takes raw pixels."""
+    assert {path.name for path in trained_run.iterdir()} == {"run.json", "history.csv", "model.keras", "curves.png"}
+    run = load_run(trained_run)
+    rows = list(csv.DictReader((trained_run / "history.csv").open()))
+    assert len(rows) == 4
+    assert float(rows[-1]["val_accuracy"]) == pytest.approx(run.metrics["validation_accuracy"])
+    from zoo import data, evaluate
+
+    digits = data.load("digits").test
+    predicted = run.model.predict(digits.images, verbose=0).argmax(-1)
+    assert (predicted == digits.labels).mean() == pytest.approx(run.metrics["test_accuracy"])
+    assert evaluate(run)["metrics"]["test_loss"] == pytest.approx(run.metrics["test_loss"], rel=1e-5)
+
+
+def test_document_has_the_fields_of_the_contract(trained_run):
+    """Names that other programs rely on."""
+    document = json.loads((trained_run / "run.json").read_text())
+    contract = (
+        "schema model dataset task seed recipe recipe_values metrics timing device precision xla threads "
+        "environment history run"
+    )
+    assert set(contract.split()) <= set(document)
+    assert {"train_s", "first_call_s", "data_s", "evaluate_s", "total_s", "images_per_s"} == set(document["timing"])
+    assert document["timing"]["total_s"] >= sum(
+        document["timing"][part] for part in ("train_s", "first_call_s", "data_s", "evaluate_s")
+    )
+    images = 4 * (1437 - round(0.1 * 1437))
+    assert document["timing"]["images_per_s"] == pytest.approx(images / document["timing"]["train_s"])
+    assert document["recipe_values"]["validation_split"] == 0.1
+    assert document["run"] == str(trained_run)
+
+
+def test_seeds_are_summarised(tiny_digits, tmp_path):
+    """Three seeds: three documents in three folders, and a mean with its deviation."""
+    document = train_seeds("mlp", 3, seed=4, dataset=tiny_digits, epochs=1, output=tmp_path / "three")
+    assert [run["seed"] for run in document["runs"]] == [4, 5, 6]
+    accuracies = [run["metrics"]["test_accuracy"] for run in document["runs"]]
+    assert document["summary"]["test_accuracy"] == {
+        "mean": pytest.approx(np.mean(accuracies)),
+        "standard_deviation": pytest.approx(np.std(accuracies, ddof=1)),
+        "n": 3,
+    }
+    assert sorted(path.name for path in (tmp_path / "three").iterdir()) == ["s4", "s5", "s6"]
+
+
+def test_limit_and_validation_are_taken_from_a_seeded_shuffle(tiny_digits):
+    """The limit comes first, then the validation share; no image is on both sides; the test set stays whole."""
+    data = Dataset(
+        name="counted",
+        train=Split(np.arange(100, dtype="uint8").reshape(100, 1, 1, 1), np.zeros(100, "int64")),
+        test=tiny_digits.test,
+        class_names=("0",),
+        source="",
+        digests={},
+    )
+    recipe = Recipe(validation_split=0.25, seed=1)
+    parts = split(data, recipe, limit=40)
+    chosen, held = set(parts.train.images.ravel()), set(parts.validation.images.ravel())
+    assert (len(chosen), len(held), len(chosen | held)) == (30, 10, 40)
+    assert parts.test is data.test
+    np.testing.assert_array_equal(split(data, recipe, limit=40).train.images, parts.train.images)
+    with pytest.raises(RecipeError, match="limit must be at least 1, received 0"):
+        split(data, recipe, limit=0)
+    with pytest.raises(RecipeError, match="leaves 0 to validate with"):
+        split(data, recipe.override(validation_split=0.01), limit=10)
+
+
+def test_one_cycle_rises_to_the_peak_and_falls_to_nothing():
+    """The schedule starts at a 25th, peaks after the warm-up share, and ends at zero."""
+    schedule = make_schedule(Recipe(schedule="one_cycle", learning_rate=1.0, warmup=0.25), total_steps=100)
+    rates = [float(schedule(step)) for step in range(101)]
+    assert rates[0] == pytest.approx(1 / 25)
+    assert max(range(101), key=rates.__getitem__) == 25
+    assert rates[25] == pytest.approx(1.0)
+    assert rates[100] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_any_keras_optimizer_by_name():
+    """Muon, SGD with Nesterov: Keras' own classes with the recipe's options."""
+    sgd = make_optimizer(Recipe(optimizer="SGD", optimizer_options={"momentum": 0.9, "nesterov": True}), total_steps=1)
+    assert isinstance(sgd, keras.optimizers.SGD)
+    assert sgd.nesterov
+    with pytest.raises(RecipeError, match="no optimizer 'adan'. Did you mean 'adam'"):
+        make_optimizer(Recipe(optimizer="adan"), total_steps=1)
+    with pytest.raises(RecipeError, match="sgd refuses optimizer_options"):
+        make_optimizer(Recipe(optimizer="sgd", optimizer_options={"speed": 1}), total_steps=1)
+
+
+def test_gpu_that_is_not_there_is_an_error_with_a_reason(monkeypatch):
+    """Never a silent fall-back to the CPU."""
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    with pytest.raises(DeviceError, match="--device gpu:1: TensorFlow sees no GPU here: .+ Use --device cpu"):
+        place(Recipe(), device="gpu:1")
+    with pytest.raises(DeviceError, match="device must be auto, cpu, gpu or gpu:N, received 'tpu'"):
+        place(Recipe(), device="tpu")
+    assert place(Recipe(), device="auto").device == "cpu"
+
+
+def test_xla_is_off_on_a_cpu_unless_asked_for():
+    """As resolved, not as asked for."""
+    assert place(Recipe(), device="cpu").xla is False
+    assert place(Recipe(xla=True), device="cpu").xla is True
+
+
+def test_keras_set_up_for_another_backend_is_refused(monkeypatch):
+    """The message names the setting that is in the way."""
+    monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
+    with pytest.raises(DeviceError, match="set to 'channels_first'. Change 'image_data_format' in"):
+        place(Recipe(), device="cpu")
+
+
+def test_folder_with_a_run_is_not_overwritten(trained_run):
+    """A finished run is never lost to a repeated command."""
+    with pytest.raises(RunError, match="holds a run already. Choose another --output"):
+        train("mlp", dataset="digits", epochs=1, output=trained_run)
+
+
+def test_failed_run_leaves_no_folder(tmp_path):
+    """Nothing was written: nothing stays."""
+    with pytest.raises(RecipeError):
+        train("mlp", dataset="digits", limit=-1, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (lambda folder: (folder / "run.json").unlink(), "holds no run.json"),
+        (lambda folder: (folder / "run.json").write_text("{"), r"run\.json cannot be read"),
+        (lambda folder: (folder / "model.keras").unlink(), r"model\.keras is missing"),
+        (lambda folder: (folder / "model.keras").write_bytes(b"PK"), r"model\.keras cannot be read as a Keras model"),
+    ],
+)
+def test_damaged_run_is_named(trained_run, tmp_path, break_it, words):
+    """One clear error for every way a run folder can be incomplete."""
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(trained_run, copy)
+    break_it(copy)
+    with pytest.raises(RunError, match=words):
+        _ = load_run(copy).model
+
+
+def test_run_is_found_by_name_and_suggested(tmp_path):
+    """The name of a folder inside runs/ is enough; a slip of the finger is noticed."""
+    (tmp_path / "runs" / "lenet5-x").mkdir(parents=True)
+    with pytest.raises(RunError, match=r"no run 'lenet5-y'\. Did you mean 'lenet5-x'"):
+        load_run("lenet5-y")

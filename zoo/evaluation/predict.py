@@ -1,0 +1,134 @@
+"""A trained model's answers for image files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from zoo.errors import ImageError, ModelError
+from zoo.evaluation.digits import prepare_digit
+from zoo.evaluation.images import load_image, prepare_photo
+from zoo.report.text import printable
+from zoo.spec import Run
+from zoo.training.saving import load_run
+
+SCHEMA = "zoo.predictions/1"
+DIGIT_DATASETS = ("mnist", "digits")
+
+BATCH = 128
+"""Images per call of the model: more would only take more memory."""
+
+Shape = tuple[int, int, int]
+Prepare = Callable[[Image.Image, Shape], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says one image file shows."""
+
+    path: str
+    label: str
+    index: int
+    probabilities: tuple[float, ...]
+    """One per class, in the classes' order; they sum to 1."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields, ready for JSON."""
+        return asdict(self) | {"probabilities": list(self.probabilities)}
+
+
+def predict(run: Run | str | Path, images: Sequence[str | os.PathLike[str]]) -> dict[str, Any]:
+    """Classify image files with a run's model, each prepared as the images it was trained on were.
+
+    Handwritten digits go through MNIST's own preparation (`prepare_digit`), anything else is resized.
+
+    Returns:
+        A JSON-able document: `class_names`, and `predictions`, one per file in the same order.
+
+    Raises:
+        RunError: there is no such run, or its model cannot be read.
+        ImageError: a file cannot be read as an image; the message names it.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    document = run.document
+    predictions = predict_images(
+        run.model,
+        images,
+        image_shape=tuple(run.model.input_shape[1:]),
+        class_names=document["class_names"],
+        prepare=prepare_digit if document["dataset"] in DIGIT_DATASETS else prepare_photo,
+    )
+    return {
+        "schema": SCHEMA,
+        "run": str(run.folder),
+        "model": document["model"],
+        "class_names": list(document["class_names"]),
+        "predictions": [prediction.to_dict() for prediction in predictions],
+    }
+
+
+def predict_images(
+    model: Any,
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    image_shape: Shape,
+    class_names: Sequence[str],
+    prepare: Prepare,
+) -> list[Prediction]:
+    """Classify image files, one `Prediction` for each path, in the same order.
+
+    Args:
+        model: takes raw 0..255 images (N, H, W, C), float32, and returns logits (N, classes).
+        paths: image files. All are read before the model is asked, so a bad one costs no waiting.
+        image_shape: (H, W, C) that the model takes.
+        class_names: one per class.
+        prepare: brings an opened image to `image_shape`, uint8: `prepare_digit`, `prepare_photo`, or
+            a function of one's own.
+
+    Raises:
+        ImageError: a file cannot be read as an image, or shows no digit; the message names it.
+        ModelError: the model's output is not (N, classes) logits, or not finite.
+    """
+    images = [_prepared(path, image_shape, prepare) for path in paths]
+    predictions: list[Prediction] = []
+    for start in range(0, len(images), BATCH):
+        batch = np.stack(images[start : start + BATCH]).astype(np.float32)
+        logits = np.asarray(model(batch, training=False)).astype(np.float64)
+        _check_logits(logits, len(batch), len(class_names))
+        for path, row in zip(paths[start : start + BATCH], softmax(logits), strict=True):
+            index = int(row.argmax())
+            predictions.append(Prediction(os.fspath(path), class_names[index], index, tuple(row.tolist())))
+    return predictions
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities for finite logits, both float64 (N, classes); big logits do not overflow."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _prepared(path: str | os.PathLike[str], image_shape: Shape, prepare: Prepare) -> np.ndarray:
+    image = load_image(path)
+    try:
+        return prepare(image, image_shape)
+    except ImageError as error:  # it knows the picture, not the file that it came from
+        raise ImageError(f"{printable(path)}: {error}") from error
+
+
+def _check_logits(logits: np.ndarray, images: int, classes: int) -> None:
+    if logits.shape != (images, classes):
+        raise ModelError(
+            f"the model answers {images} images with an array of shape {logits.shape}; "
+            f"{classes} classes need ({images}, {classes}). Was it trained on another dataset?"
+        )
+    if not np.isfinite(logits).all():
+        raise ModelError(
+            "the model answers with numbers that are not finite: its training diverged. Train it again "
+            "with a lower learning rate."
+        )

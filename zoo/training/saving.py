@@ -1,0 +1,139 @@
+"""The run folder: what is written, where, and how it is read back.
+
+``run.json`` is the whole document, ``history.csv`` a row per epoch, ``model.keras`` the trained model, which
+takes raw 0..255 images, and ``curves.png`` its course. Every file is either the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import RunError, suggestion
+from zoo.files import atomic_path, atomic_write
+from zoo.report.curves import training_curves
+from zoo.spec import Recipe, Run
+
+RUNS = Path("runs")
+
+
+def new_run_folder(model: str, seed: int, output: Path | None) -> Path:
+    """Make an empty folder for a run, before any time is spent on training.
+
+    Args:
+        output: the folder to use; by default ``runs/<model>-<time>-s<seed>``.
+
+    Raises:
+        RunError: the folder holds a run already, or cannot be made or written.
+    """
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    wanted = output or RUNS / f"{model.replace('/', '-')}-{stamp}-s{seed}"
+    if output is not None and (output / "run.json").exists():
+        raise RunError(f"{output} holds a run already. Choose another --output.")
+    for folder in _with_numbers(wanted):
+        try:
+            folder.mkdir(parents=True, exist_ok=output is not None)
+            atomic_write(folder / ".writable", "")
+            (folder / ".writable").unlink()
+        except FileExistsError:
+            if output is not None:
+                raise RunError(f"{output} is a file, not a folder. Choose another --output.") from None
+            continue
+        except OSError as error:
+            reason = error.strerror or error
+            raise RunError(f"{folder} cannot be written: {reason}. Choose another --output.") from error
+        return folder.resolve()
+    raise AssertionError("unreachable: numbers do not end")
+
+
+def _with_numbers(folder: Path) -> Iterable[Path]:
+    """Two runs may start within one second: the second gets a number."""
+    yield folder
+    number = 2
+    while True:
+        yield folder.with_name(f"{folder.name}-{number}")
+        number += 1
+
+
+def write_run(run: Run, model: Any) -> None:
+    """Write every file of a finished run.
+
+    Raises:
+        RunError: the folder has gone or the disk is full.
+    """
+    try:
+        with atomic_path(run.folder / "model.keras") as path:
+            model.save(path)
+        atomic_write(run.folder / "history.csv", _history_csv(run.document["history"]))
+        title = f"{run.document['model']} on {run.document['dataset']}, seed {run.document['seed']}"
+        training_curves(run.document["history"], run.folder / "curves.png", title=title)
+        atomic_write(run.folder / "run.json", json.dumps(run.document, indent=2, allow_nan=False) + "\n")
+    except OSError as error:
+        reason = error.strerror or error
+        raise RunError(
+            f"{run.folder} cannot be written: {reason}. Free some space or choose another --output."
+        ) from error
+
+
+def load_run(path: str | Path) -> Run:
+    """Read a run folder.
+
+    Args:
+        path: the folder, or its name inside ``runs/``.
+
+    Returns:
+        The `Run`; its `model` is read from ``model.keras`` when first asked for.
+
+    Raises:
+        RunError: there is no such folder, or it does not hold a finished run.
+    """
+    folder = find_run(path)
+    try:
+        document = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        recipe = Recipe.from_dict(document["recipe_values"])
+    except FileNotFoundError:
+        raise RunError(f"{folder} holds no run.json: no finished run. Train again, or name another folder.") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{folder / 'run.json'} cannot be read: {error}. Train again, or name another run.") from error
+    return Run(folder=folder, document=document, recipe=recipe, load=lambda: load_model(folder / "model.keras"))
+
+
+def find_run(path: str | Path) -> Path:
+    """Return the folder that `path` names: a path, or a name inside ``runs/``."""
+    for folder in (Path(path), RUNS / path):
+        if folder.is_dir():
+            return folder.resolve()
+    known = [folder.name for folder in RUNS.iterdir() if folder.is_dir()] if RUNS.is_dir() else []
+    raise RunError(f"There is no run '{path}'.{suggestion(str(path), known)} Runs are kept in {RUNS}/.")
+
+
+def load_model(path: Path) -> Any:
+    """Read a model file.
+
+    Raises:
+        RunError: the file is missing or is no Keras model.
+    """
+    import keras
+
+    if not path.is_file():
+        raise RunError(f"{path} is missing. Train again, or name another run.")
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        cause = str(error).strip().partition("\n")[0]
+        raise RunError(f"{path} cannot be read as a Keras model: {cause}. Train again, or name another run.") from error
+
+
+def _history_csv(history: list[Mapping[str, Any]]) -> str:
+    """One row per epoch; the header holds every name that any epoch has."""
+    names = list(dict.fromkeys(name for row in history for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()
