@@ -7,8 +7,7 @@ import json
 import pytest
 
 import zoo as package
-from zoo import registry
-from zoo.errors import DuplicateModelError, ModelError, PluginError, UnknownNameError
+from zoo.errors import DuplicateModelError, ModelError, UnknownNameError
 from zoo.registry import get, list_models, register
 from zoo.spec import Recipe
 
@@ -71,14 +70,14 @@ def test_builder_without_the_two_arguments_is_refused_by_name():
     def bare(input_shape=(28, 28, 1)):
         pass
 
-    with pytest.raises(PluginError, match="'bare' lacks the keyword argument num_classes with a default"):
+    with pytest.raises(ModelError, match="'bare' lacks the keyword argument num_classes with a default"):
         register()(bare)
 
 
 def test_unknown_task_is_refused():
     """The tasks are three."""
     with pytest.raises(ModelError, match="received 'clasification'. Did you mean 'classification'"):
-        register(task="clasification")
+        register(task="clasification")(_builder("my_net"))
 
 
 @pytest.mark.parametrize(

@@ -10,21 +10,19 @@ import contextlib
 import fnmatch
 import functools
 import importlib
-import inspect
 import pkgutil
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from zoo import plugins
-from zoo.errors import DuplicateModelError, ModelError, PluginError, UnknownNameError, suggestion
-from zoo.plugins import PluginModel, canonical
-from zoo.spec import BUILT_IN, PRECISIONS, TASKS, ModelSpec, Origin, Paper, Recipe
+from zoo.errors import DuplicateModelError, ModelError, UnknownNameError, suggestion
+from zoo.plugins.discovery import PluginModel, canonical, installed
+from zoo.plugins.loading import importing, load_spec
+from zoo.spec import BUILT_IN, PRECISIONS, ModelSpec, Origin, Paper, Recipe, spec_of
 
 _registered: dict[str, ModelSpec] = {}  # built-ins, and what code registered at run time
 _loaded_plugins: dict[str, ModelSpec] = {}  # by qualified name, distribution/model
-_failed_plugins: dict[str, str] = {}  # by qualified name: why the last attempt failed
-_state = {"importing_plugin": False}
 
 
 def register(
@@ -60,36 +58,30 @@ def register(
 
     Raises:
         DuplicateModelError: another builder has this name already.
-        PluginError: the builder lacks one of the two arguments.
-        ModelError: an unknown task.
+        ModelError: an unknown task, or the builder lacks one of the two arguments.
     """
-    if task not in TASKS:
-        raise ModelError(f"task must be one of {', '.join(TASKS)}, received '{task}'.{suggestion(task, TASKS)}")
+    facts = {
+        "task": task,
+        "description": description,
+        "params": params,
+        "trainable_params": trainable_params,
+        "macs": macs,
+        "paper": paper,
+        "source": source,
+        "deviations": tuple(deviations),
+        "min_size": min_size,
+        "recipes": dict(recipes or {}),
+    }
 
     def decorate(builder: Callable[..., Any]) -> Callable[..., Any]:
-        _check_signature(builder)
-        spec = ModelSpec(
-            name=builder.__name__,
-            builder=builder,
-            task=task,
-            description=description or (inspect.getdoc(builder) or "").partition("\n")[0],
-            params=params,
-            trainable_params=params if trainable_params is None else trainable_params,
-            macs=macs,
-            paper=paper,
-            source=source,
-            deviations=tuple(deviations),
-            min_size=min_size,
-            recipes=dict(recipes or {}),
-            origin=_origin_of(builder),
-        )
+        spec = spec_of(builder, origin=_origin_of(builder), **facts)
 
         @functools.wraps(builder)
         def checked_builder(**arguments: Any) -> Any:
             return spec.build(**arguments)
 
         checked_builder.zoo_spec = spec  # type: ignore[attr-defined]
-        if not _state["importing_plugin"]:
+        if not importing():
             _add(spec)
         return checked_builder
 
@@ -113,7 +105,7 @@ def get(name: str) -> ModelSpec:
     distribution, _, model = name.rpartition("/")
     if canonical(distribution) == BUILT_IN.distribution and model in _registered:
         return _registered[model]
-    candidates = _providers(name)
+    candidates = installed().named(name)
     if len(candidates) == 1:
         return _load_plugin(candidates[0])
     if candidates:
@@ -176,7 +168,10 @@ def list_models(pattern: str = "*", *, task: str | None = None, exclude: str | I
         exclude: one or several wildcard patterns to leave out.
     """
     _load_built_ins()
-    names = set(_registered) | {_listed_name(plugin) for plugin in _plugin_models()}
+    ambiguous = _shared_names() | set(_registered)
+    names = set(_registered) | {
+        plugin.qualified_name if plugin.name in ambiguous else plugin.name for plugin in _plugin_models()
+    }
     excluded = [exclude] if isinstance(exclude, str) else list(exclude)
     return sorted(
         (
@@ -188,6 +183,12 @@ def list_models(pattern: str = "*", *, task: str | None = None, exclude: str | I
         ),
         key=_natural,
     )
+
+
+def built_ins() -> set[str]:
+    """Return the names of zoo's own models, which no plugin can take."""
+    _load_built_ins()
+    return {name for name, spec in _registered.items() if spec.origin == BUILT_IN}
 
 
 def describe(names: Iterable[str]) -> list[dict[str, Any]]:
@@ -205,7 +206,7 @@ def describe(names: Iterable[str]) -> list[dict[str, Any]]:
                 "params": spec.params if spec else None,
                 "macs": spec.macs if spec else None,
                 "year": spec.paper.year if spec and spec.paper else None,
-                "provider": str(spec.origin) if spec else _providers(name)[0].provider,
+                "provider": str(spec.origin) if spec else installed().named(name)[0].provider,
                 "description": spec.description if spec else None,
             }
         )
@@ -217,7 +218,7 @@ def _known(name: str) -> ModelSpec | None:
     _load_built_ins()
     if name in _registered:
         return _registered[name]
-    return _loaded_plugins.get(_providers(name)[0].qualified_name)
+    return _loaded_plugins.get(installed().named(name)[0].qualified_name)
 
 
 @contextlib.contextmanager
@@ -262,60 +263,34 @@ def _origin_of(builder: Callable[..., Any]) -> Origin:
     return BUILT_IN if builder.__module__.startswith("zoo.models.") else Origin(package)
 
 
-def _check_signature(builder: Callable[..., Any]) -> None:
-    """A builder takes ``input_shape`` and ``num_classes`` by keyword, with defaults."""
-    name = getattr(builder, "__name__", repr(builder))
-    parameters = inspect.signature(builder).parameters
-    missing = [
-        wanted
-        for wanted in ("input_shape", "num_classes")
-        if wanted not in parameters
-        or parameters[wanted].default is inspect.Parameter.empty
-        or parameters[wanted].kind is inspect.Parameter.POSITIONAL_ONLY
-    ]
-    if missing:
-        raise PluginError(
-            f"The builder '{name}' lacks the keyword argument {' and '.join(missing)} with a default. "
-            f"Define it as: def {name}(*, input_shape=(28, 28, 1), num_classes=10)."
-        )
-
-
 def _plugin_models() -> list[PluginModel]:
-    """Entry points whose name is usable; the built-ins' names are taken."""
-    return [plugin for plugin in plugins.discover() if not plugin.fault]
+    """The entry points that can be asked for."""
+    return [plugin for plugin in installed().models if not plugin.fault]
 
 
-def _providers(name: str) -> list[PluginModel]:
-    """Return the plugins that answer to ``name`` or ``distribution/name``."""
-    distribution, _, model = name.rpartition("/")
-    return [
-        plugin
-        for plugin in _plugin_models()
-        if plugin.name == model and (not distribution or canonical(plugin.distribution) == canonical(distribution))
-    ]
-
-
-def _listed_name(plugin: PluginModel) -> str:
-    """The shortest name that reaches this plugin's model."""
-    is_taken = plugin.name in _registered or len(_providers(plugin.name)) > 1
-    return plugin.qualified_name if is_taken else plugin.name
+def _shared_names() -> set[str]:
+    """Names that several plugins provide."""
+    counts = Counter(plugin.name for plugin in _plugin_models())
+    return {name for name, count in counts.items() if count > 1}
 
 
 def _load_plugin(plugin: PluginModel) -> ModelSpec:
-    """Import a plugin's builder and return its spec under the entry point's key."""
+    """Import a plugin's builder and keep its spec under its qualified name."""
     key = plugin.qualified_name
-    if key in _loaded_plugins:
-        return _loaded_plugins[key]
-    raise PluginError("plugins are loaded by zoo 0.2")
+    if key not in _loaded_plugins:
+        _loaded_plugins[key] = load_spec(plugin)
+    return _loaded_plugins[key]
 
 
 def _unknown(name: str) -> str:
     """Say what was probably meant: first the same letters written otherwise, then the closest name."""
     names = list_models()
     folded = {re.sub(r"[-_. ]", "", known).lower(): known for known in names}
-    same_letters = folded.get(re.sub(r"[-_. ]", "", name).lower())
-    hint = f" Did you mean '{same_letters}'?" if same_letters else suggestion(name, names)
-    return f"There is no model '{name}'.{hint} 'zoo list' shows all of them."
+    meant = folded.get(re.sub(r"[-_. ]", "", name).lower())
+    hint = f" Did you mean '{meant}'?" if meant else suggestion(name, names)
+    unread = [f"{broken.distribution} in {broken.location} ({broken.cause})" for broken in installed().unreadable]
+    warning = f" Not known are the models of {', '.join(unread)}: its metadata cannot be read." if unread else ""
+    return f"There is no model '{name}'.{hint}{warning} 'zoo list' shows all of them."
 
 
 def _natural(name: str) -> list[tuple[int, int | str]]:

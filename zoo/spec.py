@@ -152,6 +152,7 @@ class ModelSpec:
     min_size: tuple[int, int] = (1, 1)  # the smallest height and width that the architecture takes
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
     origin: Origin = BUILT_IN
+    guard: Callable[[Callable[[], Any]], Any] | None = field(default=None, repr=False, compare=False)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -183,8 +184,10 @@ class ModelSpec:
         arguments: dict[str, Any] = {"input_shape": shape, **options}
         if num_classes is not None:
             arguments["num_classes"] = _check_num_classes(self.name, num_classes)
+        if self.guard is not None:  # a plugin's builder, which may do anything
+            return self.guard(lambda: self._build_and_check(arguments))
         try:
-            return self.builder(**arguments)
+            return self._build_and_check(arguments)
         except ZooError:
             raise
         except Exception as error:
@@ -194,6 +197,26 @@ class ModelSpec:
                 f"{self.name} cannot be built with {given}: {type(error).__name__}: {cause} "
                 "Change the arguments, or see --traceback."
             ) from error
+
+    def _build_and_check(self, arguments: dict[str, Any]) -> Any:
+        """Call the builder, and hold what it returns to its promise."""
+        import keras
+
+        model = self.builder(**arguments)
+        if not isinstance(model, keras.Model):
+            raise ModelError(
+                f"The builder of {self.name} returned {type(model).__name__}, not a keras.Model. Return the model."
+            )
+        if self.task == "classification":
+            default = inspect.signature(self.builder).parameters["num_classes"].default
+            wanted = (None, arguments.get("num_classes", default))
+            if model.output_shape != wanted or keras.backend.standardize_dtype(model.outputs[0].dtype) != "float32":
+                raise ModelError(
+                    f"{self.name} must end in float32 logits of shape {wanted}, but its output is "
+                    f"{model.outputs[0].dtype} of shape {model.output_shape}. "
+                    'End it with Dense(num_classes, dtype="float32").'
+                )
+        return model
 
     def recipe(self, name: str = "default") -> Recipe:
         """Return the recipe of that name. A model without a `default` gets zoo's general one.
@@ -212,10 +235,49 @@ class ModelSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as plain JSON values; the builder becomes its import path."""
-        facts = {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name != "builder"}
+        facts = {
+            f.name: _plain(getattr(self, f.name))
+            for f in dataclasses.fields(self)
+            if f.name not in ("builder", "guard")
+        }
         facts["options"] = _plain(self.options)
         facts["builder"] = f"{self.builder.__module__}:{self.builder.__qualname__}"
         return facts
+
+
+def spec_of(builder: Callable[..., Any], **facts: Any) -> ModelSpec:
+    """Return a builder's spec: the one that ``@zoo.register`` left on it, or one made of `facts`.
+
+    Raises:
+        ModelError: an unknown task, or a builder without the two arguments that every builder takes.
+    """
+    registered: ModelSpec | None = getattr(builder, "zoo_spec", None)
+    if registered is not None:
+        return registered
+    name = getattr(builder, "__name__", type(builder).__name__)
+    _check_choice("task", facts.get("task", "classification"), TASKS, ModelError)
+    _check_signature(name, builder)
+    documentation = (inspect.getdoc(builder) or "").partition("\n")[0]
+    facts = {"description": documentation, **{key: value for key, value in facts.items() if value not in (None, "")}}
+    facts.setdefault("trainable_params", facts.get("params"))
+    return ModelSpec(name=name, builder=builder, **facts)
+
+
+def _check_signature(name: str, builder: Callable[..., Any]) -> None:
+    """A builder takes ``input_shape`` and ``num_classes`` by keyword, with defaults."""
+    parameters = inspect.signature(builder).parameters
+    missing = [
+        wanted
+        for wanted in ("input_shape", "num_classes")
+        if wanted not in parameters
+        or parameters[wanted].default is inspect.Parameter.empty
+        or parameters[wanted].kind is inspect.Parameter.POSITIONAL_ONLY
+    ]
+    if missing:
+        raise ModelError(
+            f"The builder '{name}' lacks the keyword argument {' and '.join(missing)} with a default. "
+            f"Define it as: def {name}(*, input_shape=(28, 28, 1), num_classes=10)."
+        )
 
 
 @dataclass(frozen=True)
@@ -301,11 +363,9 @@ def _check_types(recipe: Recipe) -> None:
             raise RecipeError(f"{name} must be {kinds}, received {value!r}. Change {name}.")
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: str, choices: tuple[str, ...], error: type[ZooError] = RecipeError) -> None:
     if value not in choices:
-        raise RecipeError(
-            f"{name} must be one of {', '.join(choices)}, received '{value}'.{suggestion(value, choices)}"
-        )
+        raise error(f"{name} must be one of {', '.join(choices)}, received '{value}'.{suggestion(str(value), choices)}")
 
 
 def _check_range(name: str, value: float, low: float, high: float, *, open_end: bool = False) -> None:

@@ -29,7 +29,15 @@ IMAGENET_CLASSIFICATION = Paper(
         "Biases start at zero and weights by Glorot's rule, where the paper draws weights with a deviation of "
         "0.01 and starts some biases at one.",
     ),
-    recipes={"default": Recipe()},
+    recipes={
+        "default": Recipe(
+            note="One-cycle Adam with the digits moved by up to a pixel.",
+            epochs=6,
+            learning_rate=2e-3,
+            schedule="one_cycle",
+            shift=1,
+        )
+    },
 )
 def alexnet_small(
     *,

@@ -31,7 +31,15 @@ GRADIENT_BASED_LEARNING = Paper(
         "C1 pads a 28x28 image by two pixels, where the paper's input is the digit placed in 32x32.",
     ),
     min_size=(12, 12),
-    recipes={"default": Recipe()},
+    recipes={
+        "default": Recipe(
+            note="One-cycle Adam with the digits moved by up to a pixel.",
+            epochs=10,
+            learning_rate=5e-3,
+            schedule="one_cycle",
+            shift=1,
+        )
+    },
 )
 def lenet5(
     *,

@@ -15,7 +15,15 @@ from zoo.spec import Recipe
     macs=101_632,
     source="The first network of the TensorFlow and Keras MNIST tutorials: 784-128-10 with dropout 0.2.",
     deviations=("Ends in logits, where the tutorials' earliest version ends in a softmax.",),
-    recipes={"default": Recipe()},
+    recipes={
+        "default": Recipe(
+            note="One-cycle Adam with the digits moved by up to a pixel.",
+            epochs=12,
+            learning_rate=5e-3,
+            schedule="one_cycle",
+            shift=1,
+        )
+    },
 )
 def mlp(
     *,

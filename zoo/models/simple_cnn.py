@@ -16,7 +16,15 @@ from zoo.spec import Recipe
     source="The convolutional network of the TensorFlow and Keras tutorials: 3x3 convolutions of 32 and 64 "
     "filters without padding, each followed by 2x2 max pooling, and a dense layer of 64.",
     min_size=(10, 10),
-    recipes={"default": Recipe()},
+    recipes={
+        "default": Recipe(
+            note="One-cycle Adam with the digits moved by up to a pixel.",
+            epochs=5,
+            learning_rate=4e-3,
+            schedule="one_cycle",
+            shift=1,
+        )
+    },
 )
 def simple_cnn(
     *,

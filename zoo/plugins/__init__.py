@@ -1,0 +1,1 @@
+"""Models from other distributions: found by metadata, imported behind a guard, never able to break zoo."""

@@ -1,0 +1,165 @@
+"""Which distributions offer models, read from their metadata alone: nothing is imported to list a name.
+
+An entry point of the group ``zoo.models`` is kept as text until its model is asked for. Every distribution's
+metadata is read under its own guard, so a corrupt one costs its own models and nobody else's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+GROUP = "zoo.models"
+NAME_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+VALUE_PATTERN = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*( *\[.*\])?")
+METADATA_FOLDER = re.compile(r"(?P<name>.+?)(-(?P<version>[^-]+))?(-py[\d.]+)?\.(dist|egg)-info")
+
+
+@dataclass(frozen=True)
+class PluginModel:
+    """One line of a plugin's entry points: a model's name and where its builder is."""
+
+    name: str
+    value: str  # module:attribute
+    distribution: str  # normalised, as in zoo-foo
+    version: str
+    location: str  # the folder that the distribution is installed in
+
+    @property
+    def qualified_name(self) -> str:
+        return f"{self.distribution}/{self.name}"
+
+    @property
+    def provider(self) -> str:
+        return f"{self.distribution} {self.version}".strip()
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the entry point as written, or an empty string."""
+        if not NAME_PATTERN.fullmatch(self.name):
+            return f"'{self.name}' is not a valid model name: letters, digits, '_', '-' and '.'"
+        if not VALUE_PATTERN.fullmatch(self.value):
+            return f"its entry point '{self.value}' is not of the form module:builder"
+        return ""
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A distribution whose metadata cannot be read; it offers nothing, and breaks nothing."""
+
+    distribution: str
+    location: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What one walk over the installed distributions found."""
+
+    models: tuple[PluginModel, ...]
+    unreadable: tuple[Unreadable, ...]
+
+    def named(self, name: str) -> list[PluginModel]:
+        """Return what answers to ``name`` or ``distribution/name``, well-formed or not."""
+        distribution, _, model = name.rpartition("/")
+        candidates = self._by_name.get(model, [])
+        if not distribution:
+            return candidates
+        return [plugin for plugin in candidates if plugin.distribution == canonical(distribution)]
+
+    @property
+    def _by_name(self) -> dict[str, list[PluginModel]]:
+        return _index(self.models)
+
+
+def canonical(distribution: str) -> str:
+    """Return a distribution's name as packaging tools compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def installed() -> Installed:
+    """Return the entry points that ``ZOO_PLUGINS`` admits, read once per process.
+
+    ``ZOO_PLUGINS`` unset or empty admits all, ``none`` admits nothing; otherwise it is a comma-separated list
+    of distributions.
+    """
+    return _admitted(os.environ.get("ZOO_PLUGINS", "").strip())
+
+
+@cache
+def _admitted(wanted: str) -> Installed:
+    if wanted == "none":  # then not even the metadata is read
+        return Installed((), ())
+    everything = _scan()
+    if not wanted:
+        return everything
+    admitted = {canonical(name.strip()) for name in wanted.split(",")}
+    return Installed(
+        tuple(plugin for plugin in everything.models if plugin.distribution in admitted),
+        tuple(broken for broken in everything.unreadable if broken.distribution in admitted),
+    )
+
+
+@cache
+def _index(models: tuple[PluginModel, ...]) -> dict[str, list[PluginModel]]:
+    by_name: dict[str, list[PluginModel]] = {}
+    for plugin in models:
+        by_name.setdefault(plugin.name, []).append(plugin)
+    return by_name
+
+
+@cache
+def _scan() -> Installed:
+    """Read the entry points of all installed distributions, each under its own guard.
+
+    A distribution met twice (an editable install beside stale metadata, say) counts once: the first on the
+    import path is the one that Python would import. So does a name that one distribution declares twice.
+    """
+    models: dict[tuple[str, str], PluginModel] = {}
+    unreadable: list[Unreadable] = []
+    seen: set[str] = set()
+    for distribution in _distributions():
+        name, version, location = "(unknown)", "", "(unknown folder)"
+        try:
+            name, version, location = _identity(distribution)
+            if name in seen:
+                continue
+            seen.add(name)
+            text = distribution.read_text("entry_points.txt")
+            if not text or GROUP not in text:
+                continue
+            for entry in distribution.entry_points:
+                if entry.group == GROUP:
+                    plugin = PluginModel(entry.name, entry.value, name, version, location)
+                    models.setdefault((plugin.name, name), plugin)
+        except Exception as error:
+            unreadable.append(Unreadable(name, location, f"{type(error).__name__}: {error}"))
+    return Installed(tuple(models[key] for key in sorted(models)), tuple(unreadable))
+
+
+def _identity(distribution: metadata.Distribution) -> tuple[str, str, str]:
+    """Return name, version and folder, from the name of the metadata folder where there is one.
+
+    Parsing a thousand METADATA files to learn a thousand names takes ten times as long.
+    """
+    folder = getattr(distribution, "_path", None)
+    found = METADATA_FOLDER.fullmatch(Path(str(folder)).name) if folder is not None else None
+    if found:
+        return canonical(found["name"]), found["version"] or "", str(Path(str(folder)).parent)
+    name = distribution.metadata["Name"]
+    if not name:
+        raise ValueError("its metadata has no name")
+    return canonical(name), distribution.metadata["Version"] or "", str(distribution.locate_file(""))
+
+
+def _distributions() -> Iterator[metadata.Distribution]:
+    """Yield what can be yielded: a finder that breaks ends the walk, not the program."""
+    try:
+        yield from metadata.distributions()
+    except Exception:
+        return
