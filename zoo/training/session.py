@@ -106,7 +106,7 @@ class Session:
                 watchers.on_train_begin()
                 for epoch in range(self.recipe.epochs):
                     watchers.on_epoch_begin(epoch)
-                    logs = self._epoch(epoch, watchers)
+                    logs = self.train_epoch(epoch, watchers)
                     watchers.on_epoch_end(epoch, logs)
                     if self.model.stop_training:
                         break
@@ -117,7 +117,7 @@ class Session:
                     progress.close()
             self.timing["images_per_s"] = self._images_trained / self.timing["train_s"]
 
-    def _epoch(self, epoch: int, watchers: keras.callbacks.CallbackList) -> dict[str, float]:
+    def train_epoch(self, epoch: int, watchers: keras.callbacks.CallbackList) -> dict[str, float]:
         """Train once over the data, then measure the validation images."""
         train = self.parts["train"]
         sums = Totals()

@@ -1,0 +1,281 @@
+"""The command line: every command parses, calls and prints. No logic lives here, and no TensorFlow.
+
+What a command reports goes to standard output, one JSON document with ``--json``; everything else (progress,
+status, errors) goes to standard error. Exit codes: 0; 1 for any `ZooError`; 2 for wrong usage; 130 for Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo import __version__
+from zoo.errors import ZooError
+from zoo.report import text_reports as show
+
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+DEVICE_OPTION = click.option("--device", default="auto", help="auto, cpu, gpu or gpu:N.", show_default=True)
+DATA_DIR_OPTION = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Read the dataset from this folder (IDX files, or mnist.npz).",
+)
+
+
+class _Command(click.Command):
+    """A command that turns a ZooError into one line, in this one place, and offers the traceback."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(
+            click.Option(["--traceback"], is_flag=True, expose_value=False, help="Show where an error came from.")
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ZooError as error:
+            if ctx.traceback_wanted:  # type: ignore[attr-defined]
+                raise
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(130)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.traceback_wanted = "--traceback" in args  # type: ignore[attr-defined]
+        return super().parse_args(ctx, args)
+
+
+class _Group(click.Group):
+    command_class = _Command
+    group_class = type
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="zoo")
+def main() -> None:
+    """Classic convolutional networks for TensorFlow: list them, train them, measure them."""
+
+
+def _tensorflow() -> None:
+    """Load TensorFlow quietly; a command calls this once it knows that its arguments make sense."""
+    from zoo.startup import load_tensorflow
+
+    load_tensorflow()
+
+
+def _announce(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _report(as_json: bool, document: Any, printer: Callable[[Any], None]) -> None:
+    """Print a result for a machine or for a person."""
+    if as_json:
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        printer(document)
+
+
+@main.command("list")
+@click.argument("pattern", default="*")
+@click.option("--task", help="Only models of this task.")
+@click.option("--exclude", multiple=True, help="Leave out names that match this pattern; may be repeated.")
+@JSON_OPTION
+def list_command(pattern: str, task: str | None, exclude: tuple[str, ...], as_json: bool) -> None:
+    """List the models whose names match PATTERN (shell wildcards)."""
+    from zoo import registry
+
+    document = registry.describe(registry.list_models(pattern, task=task, exclude=exclude))
+    _report(as_json, document, show.print_models)
+
+
+@main.command("show")
+@click.argument("name")
+@JSON_OPTION
+def show_command(name: str, as_json: bool) -> None:
+    """Show a model's facts, recipes and layers."""
+    from zoo import anatomy, registry
+
+    spec = registry.get(name)
+    _tensorflow()
+    layers = anatomy.dissect(registry.build(spec))
+    _report(as_json, {**spec.to_dict(), "anatomy": layers.to_dict()}, show.print_model)
+
+
+def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of ``train`` that override a field of the recipe, and those that say where and how much."""
+    options = [
+        click.option("--dataset", help="mnist, digits, fashion_mnist, or a TFDS name. [default: the recipe's]"),
+        DATA_DIR_OPTION,
+        click.option("--recipe", default="default", show_default=True, help="One of the model's recipes."),
+        click.option("--epochs", type=int, help="Passes over the training images."),
+        click.option("--batch-size", type=int, help="Images per step."),
+        click.option("--learning-rate", type=float, help="The peak, where the schedule has one."),
+        click.option("--precision", help="float32, mixed_bfloat16 or mixed_float16."),
+        click.option("--xla/--no-xla", default=None, help="Compile the step by XLA. [default: on with a GPU]"),
+        DEVICE_OPTION,
+        click.option("--seed", type=int, help="Of weights, order, augmentation and dropout."),
+        click.option("--seeds", type=int, help="Train this many times, with consecutive seeds, and summarise."),
+        click.option("--deterministic", is_flag=True, help="The same seed gives the same bits; slower."),
+        click.option("--limit", type=int, help="Train on the first N images of a seeded shuffle."),
+        click.option("--validation-split", type=float, help="Share of the training images held out."),
+        click.option(
+            "--output", type=click.Path(path_type=Path), help="The run folder. [default: runs/<model>-<time>-s<seed>]"
+        ),
+        click.option(
+            "--set", "settings", multiple=True, metavar="KEY=VALUE",
+            help="Override any field of the recipe, or model_options.KEY; may be repeated.",
+        ),
+        click.option("--quiet", is_flag=True, help="Show no progress."),
+        JSON_OPTION,
+    ]  # fmt: skip
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+@main.command("train")
+@click.argument("name")
+@_recipe_options
+def train_command(
+    name: str, as_json: bool, quiet: bool, seeds: int | None, settings: tuple[str, ...], **arguments: Any
+) -> None:
+    """Train the model NAME and write a run folder."""
+    from zoo import registry
+    from zoo import settings as parse
+
+    overrides = parse.parse_settings(settings)
+    registry.get(name).recipe(arguments["recipe"]).override(**overrides)  # complain before TensorFlow loads
+    from zoo import training
+
+    arguments |= {"announce": None if quiet else _announce, "quiet": quiet, **overrides}
+    if seeds is not None:
+        _report(as_json, training.train_seeds(name, seeds, **arguments), show.print_seeds)
+    else:
+        _report(as_json, training.train(name, **arguments).to_dict(), show.print_run)
+
+
+@main.command("evaluate")
+@click.argument("run")
+@click.option("--dataset", help="Measure on this dataset. [default: the one it was trained on]")
+@DATA_DIR_OPTION
+@DEVICE_OPTION
+@JSON_OPTION
+def evaluate_command(run: str, as_json: bool, **arguments: Any) -> None:
+    """Measure the model of RUN (a run folder, or its name inside runs/) on a test set."""
+    _tensorflow()
+    from zoo import evaluation
+
+    _report(as_json, evaluation.evaluate(run, announce=_announce, **arguments), show.print_evaluation)
+
+
+@main.command("predict")
+@click.argument("run")
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@JSON_OPTION
+def predict_command(run: str, images: tuple[Path, ...], as_json: bool) -> None:
+    """Say what the model of RUN sees in each of IMAGES (PNG, JPEG ... of any size and polarity)."""
+    _tensorflow()
+    from zoo import evaluation
+
+    _report(as_json, evaluation.predict(run, images), show.print_predictions)
+
+
+@main.group("data", cls=_Group)
+def data_group() -> None:
+    """List, fetch, check and look at datasets."""
+
+
+@data_group.command("list")
+@JSON_OPTION
+def data_list_command(as_json: bool) -> None:
+    """List the datasets that zoo knows by name."""
+    from zoo import data
+
+    _report(as_json, [asdict(info) for info in data.list_datasets()], show.print_datasets)
+
+
+@data_group.command("prepare")
+@click.argument("name", default="mnist")
+@DATA_DIR_OPTION
+@JSON_OPTION
+def data_prepare_command(name: str, data_dir: Path | None, as_json: bool) -> None:
+    """Fetch the dataset NAME, check it, and keep it in the cache."""
+    from zoo import data
+
+    folder = data.prepare(name, data_dir=data_dir, announce=_announce)
+    _report(as_json, {"name": name, "folder": str(folder)}, show.print_prepared)
+
+
+@data_group.command("verify")
+@click.argument("name", default="mnist")
+@JSON_OPTION
+@click.pass_context
+def data_verify_command(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Hash the cached files of the dataset NAME again; exits 1 if one is not what it should be."""
+    from zoo import data
+
+    rows = [asdict(row) for row in data.verify(name)]
+    _report(as_json, rows, show.print_verification)
+    if not all(row["ok"] for row in rows):
+        ctx.exit(1)
+
+
+@data_group.command("show")
+@click.argument("name", default="mnist")
+@DATA_DIR_OPTION
+@click.option("--output", type=click.Path(path_type=Path), help="The PNG to write. [default: <name>-samples.png]")
+@click.option("--seed", default=0, show_default=True, help="Which samples.")
+@JSON_OPTION
+def data_show_command(name: str, as_json: bool, **arguments: Any) -> None:
+    """Write a grid of sample images of the dataset NAME, with their labels, as a PNG."""
+    from zoo.evaluation import samples
+
+    _report(as_json, samples.write_samples(name, announce=_announce, **arguments), show.print_samples)
+
+
+@main.command("plugins")
+@click.option("--check", is_flag=True, help="Import each plugin, in a process of its own with a time-out.")
+@JSON_OPTION
+def plugins_command(check: bool, as_json: bool) -> None:
+    """List the installed plugins, their models, and what is wrong with them."""
+    from zoo import registry
+    from zoo.plugins.status import survey
+
+    rows = survey(built_ins=registry.built_ins(), zoo_version=__version__, check=check)
+    _report(as_json, [row.to_dict() for row in rows], show.print_plugins)
+
+
+@main.command("new-plugin")
+@click.argument("name")
+@JSON_OPTION
+def new_plugin_command(name: str, as_json: bool) -> None:
+    """Write a complete plugin package into a new folder NAME."""
+    from zoo import scaffold
+
+    folder = scaffold.new_plugin(name)
+    document = {"folder": str(folder), "next_steps": scaffold.next_steps(folder)}
+    _report(as_json, document, show.print_scaffold)
+
+
+@main.command("doctor")
+@JSON_OPTION
+def doctor_command(as_json: bool) -> None:
+    """Look at this machine: versions, devices, threads, data, and what is wrong."""
+    _tensorflow()
+    from zoo import doctor
+
+    findings = doctor.examine()
+    document = {"summary": doctor.summary(findings), "findings": [finding.to_dict() for finding in findings]}
+    _report(as_json, document, show.print_findings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
