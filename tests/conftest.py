@@ -78,7 +78,7 @@ def tiny_digits() -> Any:
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of an mlp trained for a moment on digits."""
-    from zoo.training import train
+    from zoo.training.trainer import train
 
     folder = tmp_path_factory.mktemp("runs") / "mlp"
     return train("mlp", dataset="digits", epochs=4, output=folder, validation_split=0.1).folder

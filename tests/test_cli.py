@@ -189,12 +189,12 @@ def test_wrong_usage_exits_with_two(zoo):
 
 def test_ctrl_c_exits_with_130(zoo, monkeypatch):
     """No traceback, no half-written run."""
-    from zoo import training
+    from zoo.training import trainer
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "train", interrupted)
+    monkeypatch.setattr(trainer, "train", interrupted)
     result = zoo("train", "mlp")
     assert result.exit_code == 130
     assert "Interrupted." in result.stderr

@@ -9,7 +9,7 @@ import pytest
 from zoo import anatomy, registry
 from zoo.errors import ModelError, UnknownNameError
 from zoo.spec import PRECISIONS
-from zoo.training import train
+from zoo.training.trainer import train
 
 BUILT_INS = registry.list_models()
 

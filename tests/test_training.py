@@ -15,11 +15,12 @@ from zoo.data import Dataset, Split
 from zoo.errors import DeviceError, RecipeError, RunError
 from zoo.spec import Recipe
 from zoo.tasks import task_for
-from zoo.training import load_run, train, train_seeds
 from zoo.training.devices import place
 from zoo.training.epoch import CompiledLoop, Resident, shuffled
 from zoo.training.optimizers import FusedAdam, make_optimizer, make_schedule
+from zoo.training.saving import load_run
 from zoo.training.session import split, with_scaling
+from zoo.training.trainer import train, train_seeds
 
 PLAIN = Recipe(dataset="digits", epochs=1, batch_size=32, shuffle=False)
 
@@ -120,7 +121,7 @@ def test_warming_up_changes_nothing(tiny_digits):
 def test_same_seed_gives_same_weights_when_deterministic(python, tmp_path):
     """Two processes, shuffling, dropout and shifting included: equal to the last bit."""
     script = (
-        "import sys, numpy as np; from zoo.training import train;"
+        "import sys, numpy as np; from zoo.training.trainer import train;"
         "run = train('mlp', dataset='digits', epochs=2, seed=5, deterministic=True, output=sys.argv[1], shift=1);"
         "np.savez(sys.argv[1] + '/weights.npz', *run.model.get_weights())"
     )

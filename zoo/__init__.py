@@ -12,19 +12,21 @@ Importing zoo imports neither TensorFlow nor Keras: each name below loads what i
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo.lazy import exports
 
 if TYPE_CHECKING:
     from zoo.data import Dataset
     from zoo.data import load as load_dataset
     from zoo.errors import ZooError
-    from zoo.evaluation import evaluate
+    from zoo.evaluation.metrics import evaluate
     from zoo.registry import create, get, list_models, register
     from zoo.spec import ModelSpec, Paper, Recipe, Run
-    from zoo.training import load_run, train
+    from zoo.training.saving import load_run
+    from zoo.training.trainer import train
 
 __version__ = "0.1.0"
 
@@ -50,29 +52,25 @@ __all__ = [
 if platform.machine().lower() in ("x86_64", "amd64"):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-_HOMES = {
-    "Dataset": "zoo.data:Dataset",
-    "ModelSpec": "zoo.spec:ModelSpec",
-    "Paper": "zoo.spec:Paper",
-    "Recipe": "zoo.spec:Recipe",
-    "Run": "zoo.spec:Run",
-    "ZooError": "zoo.errors:ZooError",
-    "create": "zoo.registry:create",
-    "evaluate": "zoo.evaluation:evaluate",
-    "get": "zoo.registry:get",
-    "list_models": "zoo.registry:list_models",
-    "load_dataset": "zoo.data:load",
-    "load_run": "zoo.training:load_run",
-    "register": "zoo.registry:register",
-    "train": "zoo.training:train",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'zoo' has no attribute '{name}'")
-    module, _, attribute = _HOMES[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+__getattr__ = exports(
+    __name__,
+    {
+        "Dataset": "zoo.data:Dataset",
+        "ModelSpec": "zoo.spec:ModelSpec",
+        "Paper": "zoo.spec:Paper",
+        "Recipe": "zoo.spec:Recipe",
+        "Run": "zoo.spec:Run",
+        "ZooError": "zoo.errors:ZooError",
+        "create": "zoo.registry:create",
+        "evaluate": "zoo.evaluation.metrics:evaluate",
+        "get": "zoo.registry:get",
+        "list_models": "zoo.registry:list_models",
+        "load_dataset": "zoo.data:load",
+        "load_run": "zoo.training.saving:load_run",
+        "register": "zoo.registry:register",
+        "train": "zoo.training.trainer:train",
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -153,13 +153,13 @@ def train_command(
 
     overrides = parse.parse_settings(settings)
     registry.get(name).recipe(arguments["recipe"]).override(**overrides)  # complain before TensorFlow loads
-    from zoo import training
+    from zoo.training import trainer
 
     arguments |= {"announce": None if quiet else _announce, "quiet": quiet, **overrides}
     if seeds is not None:
-        _report(as_json, training.train_seeds(name, seeds, **arguments), show.print_seeds)
+        _report(as_json, trainer.train_seeds(name, seeds, **arguments), show.print_seeds)
     else:
-        _report(as_json, training.train(name, **arguments).to_dict(), show.print_run)
+        _report(as_json, trainer.train(name, **arguments).to_dict(), show.print_run)
 
 
 @main.command("evaluate")
@@ -171,9 +171,9 @@ def train_command(
 def evaluate_command(run: str, as_json: bool, **arguments: Any) -> None:
     """Measure the model of RUN (a run folder, or its name inside runs/) on a test set."""
     _tensorflow()
-    from zoo import evaluation
+    from zoo.evaluation import metrics
 
-    _report(as_json, evaluation.evaluate(run, announce=_announce, **arguments), show.print_evaluation)
+    _report(as_json, metrics.evaluate(run, announce=_announce, **arguments), show.print_evaluation)
 
 
 @main.command("predict")
@@ -183,9 +183,9 @@ def evaluate_command(run: str, as_json: bool, **arguments: Any) -> None:
 def predict_command(run: str, images: tuple[Path, ...], as_json: bool) -> None:
     """Say what the model of RUN sees in each of IMAGES (PNG, JPEG ... of any size and polarity)."""
     _tensorflow()
-    from zoo import evaluation
+    from zoo.evaluation.predict import predict
 
-    _report(as_json, evaluation.predict(run, images), show.print_predictions)
+    _report(as_json, predict(run, images), show.print_predictions)
 
 
 @main.group("data", cls=_Group)
@@ -243,13 +243,14 @@ def data_show_command(name: str, as_json: bool, **arguments: Any) -> None:
 
 @main.command("plugins")
 @click.option("--check", is_flag=True, help="Import each plugin, in a process of its own with a time-out.")
+@click.option("--timeout", default=60.0, show_default=True, help="Seconds that one plugin's import may take.")
 @JSON_OPTION
-def plugins_command(check: bool, as_json: bool) -> None:
+def plugins_command(check: bool, timeout: float, as_json: bool) -> None:
     """List the installed plugins, their models, and what is wrong with them."""
     from zoo import registry
     from zoo.plugins.status import survey
 
-    rows = survey(built_ins=registry.built_ins(), zoo_version=__version__, check=check)
+    rows = survey(built_ins=registry.built_ins(), zoo_version=__version__, check=check, timeout=timeout)
     _report(as_json, [row.to_dict() for row in rows], show.print_plugins)
 
 

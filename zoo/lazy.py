@@ -1,20 +1,22 @@
-"""Keras and TensorFlow, imported when first used: ``from zoo.lazy import keras`` costs nothing.
+"""Imports that wait until they are needed.
 
-Listing models imports every model file, and importing TensorFlow takes seconds. The usual lazy loader puts a
+``from zoo.lazy import keras`` costs nothing, and `exports` lets a package offer names without importing the
+modules that they live in. Listing models imports every model file, and importing TensorFlow takes seconds. The usual lazy loader puts a
 stand-in into ``sys.modules``, where TensorFlow's own import of Keras trips over it (TensorFlow 2.21: Keras is
-then left half-loaded for the whole process). These two stand-ins stay here.
+then left half-loaded for the whole process). The two stand-ins here stay here.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-__all__ = ["keras", "tf"]
+__all__ = ["exports", "keras", "tf"]
 
 
 class _Lazy:
@@ -25,6 +27,23 @@ class _Lazy:
 
     def __getattr__(self, attribute: str) -> Any:
         return getattr(importlib.import_module(self._name), attribute)
+
+
+def exports(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return a ``__getattr__`` (PEP 562) for a package whose names live elsewhere.
+
+    Args:
+        package: the package's own name, for the error message.
+        homes: name to ``module:attribute``.
+    """
+
+    def __getattr__(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module '{package}' has no attribute '{name}'")
+        module, _, attribute = homes[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    return __getattr__
 
 
 if not TYPE_CHECKING:

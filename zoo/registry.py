@@ -7,6 +7,7 @@ from their distributions' metadata and are imported only when one of their model
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fnmatch
 import functools
 import importlib
@@ -168,10 +169,8 @@ def list_models(pattern: str = "*", *, task: str | None = None, exclude: str | I
         exclude: one or several wildcard patterns to leave out.
     """
     _load_built_ins()
-    ambiguous = _shared_names() | set(_registered)
-    names = set(_registered) | {
-        plugin.qualified_name if plugin.name in ambiguous else plugin.name for plugin in _plugin_models()
-    }
+    taken = _taken_names()
+    names = set(_registered) | {_listed_name(plugin, taken) for plugin in _plugin_models()}
     excluded = [exclude] if isinstance(exclude, str) else list(exclude)
     return sorted(
         (
@@ -243,6 +242,8 @@ def _load_built_ins() -> None:
 
 
 def _add(spec: ModelSpec) -> None:
+    if spec.origin != BUILT_IN:
+        _load_built_ins()  # their names are taken, whoever comes first
     held = _registered.get(spec.name)
     if held is not None and _import_path(held) != _import_path(spec):
         if any(plugin.value.startswith(f"{spec.builder.__module__}:") for plugin in _plugin_models()):
@@ -268,17 +269,21 @@ def _plugin_models() -> list[PluginModel]:
     return [plugin for plugin in installed().models if not plugin.fault]
 
 
-def _shared_names() -> set[str]:
-    """Names that several plugins provide."""
+def _taken_names() -> set[str]:
+    """Names that do not lead to one plugin: those of registered models, and those that several plugins share."""
     counts = Counter(plugin.name for plugin in _plugin_models())
-    return {name for name, count in counts.items() if count > 1}
+    return {name for name, count in counts.items() if count > 1} | set(_registered)
+
+
+def _listed_name(plugin: PluginModel, taken: set[str]) -> str:
+    return plugin.qualified_name if plugin.name in taken else plugin.name
 
 
 def _load_plugin(plugin: PluginModel) -> ModelSpec:
-    """Import a plugin's builder and keep its spec under its qualified name."""
+    """Import a plugin's builder once, and return its spec under the name that it is listed by."""
     key = plugin.qualified_name
     if key not in _loaded_plugins:
-        _loaded_plugins[key] = load_spec(plugin)
+        _loaded_plugins[key] = dataclasses.replace(load_spec(plugin), name=_listed_name(plugin, _taken_names()))
     return _loaded_plugins[key]
 
 

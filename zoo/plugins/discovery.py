@@ -66,11 +66,10 @@ class Installed:
 
     def named(self, name: str) -> list[PluginModel]:
         """Return what answers to ``name`` or ``distribution/name``, well-formed or not."""
+        if name in self._by_name:
+            return self._by_name[name]
         distribution, _, model = name.rpartition("/")
-        candidates = self._by_name.get(model, [])
-        if not distribution:
-            return candidates
-        return [plugin for plugin in candidates if plugin.distribution == canonical(distribution)]
+        return [p for p in self._by_name.get(model, []) if p.distribution == canonical(distribution)]
 
     @property
     def _by_name(self) -> dict[str, list[PluginModel]]:

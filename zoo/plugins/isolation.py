@@ -47,12 +47,20 @@ def guarded(action: Callable[[], Result], plugin: PluginModel, doing: str) -> Re
 
 def explain(plugin: PluginModel, doing: str, error: BaseException) -> str:
     """Return one line: who failed to do what, why, and what can be done."""
-    cause = " ".join(str(error).split())
-    cause = f"{type(error).__name__}: {cause[:300]}" if cause else type(error).__name__
+    cause = _cause(error)
     return (
         f"'{plugin.name}' is provided by {plugin.provider} ({plugin.name} = {plugin.value}), which failed to {doing}: "
         f"{cause.rstrip('.')}. {_next_step(plugin, error)}"
     )
+
+
+def _cause(error: BaseException) -> str:
+    """Return an exception's kind and words in one line, even of one that cannot be turned into text."""
+    try:
+        words = " ".join(str(error).split())[:300]
+    except Exception:
+        words = ""
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def _next_step(plugin: PluginModel, error: BaseException) -> str:

@@ -19,8 +19,6 @@ from zoo.plugins.discovery import PluginModel, canonical, installed
 from zoo.plugins.isolation import explain
 from zoo.plugins.loading import import_spec
 
-SECONDS_PER_IMPORT = 60
-
 
 @dataclass(frozen=True)
 class PluginStatus:
@@ -43,7 +41,7 @@ class PluginStatus:
 
 
 def survey(
-    *, built_ins: Collection[str], zoo_version: str, check: bool = False, timeout: float = SECONDS_PER_IMPORT
+    *, built_ins: Collection[str], zoo_version: str, check: bool = False, timeout: float = 60
 ) -> list[PluginStatus]:
     """Return a row per entry point, and one per distribution whose metadata cannot be read.
 

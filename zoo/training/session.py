@@ -180,4 +180,4 @@ def with_scaling(network: keras.Model, recipe: Recipe, images: Split, *, name: s
             axis=None, mean=float(pixels.mean()), variance=float(pixels.var()), dtype="float32", name="scaling"
         )
     inputs = keras.Input(images.images.shape[1:], name="image")
-    return keras.Model(inputs, network(scaling(inputs)), name=name)
+    return keras.Model(inputs, network(scaling(inputs)), name=name.replace("/", "-"))  # Keras refuses the slash
