@@ -181,6 +181,13 @@ def test_traceback_is_there_for_who_asks(zoo):
         zoo("train", "lenet", "--traceback")
 
 
+def test_tensorflows_start_up_notes_are_kept_off_the_terminal(python):
+    """A quiet training says nothing on stderr, where TensorFlow's native code would fill a page."""
+    result = python("-m", "zoo", "train", "mlp", "--dataset", "digits", "--epochs", "1", "--quiet")
+    assert result.returncode == 0
+    assert result.stderr == ""
+
+
 def test_wrong_usage_exits_with_two(zoo):
     """As every command line does."""
     assert zoo("train").exit_code == 2

@@ -149,10 +149,11 @@ def train_command(
 ) -> None:
     """Train the model NAME and write a run folder."""
     from zoo import registry
-    from zoo import settings as parse
+    from zoo.settings import parse_settings
 
-    overrides = parse.parse_settings(settings)
+    overrides = parse_settings(settings)
     registry.get(name).recipe(arguments["recipe"]).override(**overrides)  # complain before TensorFlow loads
+    _tensorflow()
     from zoo.training import trainer
 
     arguments |= {"announce": None if quiet else _announce, "quiet": quiet, **overrides}

@@ -15,6 +15,7 @@ import pkgutil
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from zoo.errors import DuplicateModelError, ModelError, UnknownNameError, suggestion
@@ -235,9 +236,7 @@ def temporary() -> Iterator[None]:
 @functools.cache
 def _load_built_ins() -> None:
     """Import every module of ``zoo/models/``; each registers its builders. They import Keras lazily."""
-    import zoo.models
-
-    for module in pkgutil.iter_modules(zoo.models.__path__):
+    for module in pkgutil.iter_modules([str(Path(__file__).with_name("models"))]):
         importlib.import_module(f"zoo.models.{module.name}")
 
 

@@ -8,20 +8,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import math
-import types
-import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import ModelError, RecipeError, UnknownNameError, ZooError, suggestion
+from zoo.errors import ModelError, UnknownNameError, ZooError, suggestion
+from zoo.recipe import PRECISIONS, Recipe, check_choice, plain
+
+__all__ = ["BUILT_IN", "PRECISIONS", "TASKS", "ModelSpec", "Origin", "Paper", "Recipe", "Run", "spec_of"]
 
 TASKS = ("classification", "detection", "segmentation")
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-SCALINGS = ("unit", "standard", "none")
-SCHEDULES = ("constant", "cosine", "one_cycle")
 
 
 @dataclass(frozen=True)
@@ -37,83 +34,6 @@ class Paper:
     def __str__(self) -> str:
         facts = [self.authors, f"“{self.title}”", self.venue, str(self.year or "")]
         return ", ".join(fact for fact in facts if fact)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is trained: data, not code.
-
-    Every field can be overridden from the command line (``--set key=value``) and from Python
-    (``zoo.train(..., key=value)``). `note` names the recipe's source, what it takes and what it reaches.
-    """
-
-    note: str = ""
-    dataset: str = "mnist"
-    epochs: int = 10
-    batch_size: int = 128  # images per step
-    optimizer: str = "adam"  # any optimizer of keras.optimizers, by its class name in lower case
-    optimizer_options: Mapping[str, Any] = field(default_factory=dict)  # passed to the optimizer's class
-    learning_rate: float = 1e-3  # the peak, where the schedule has one
-    schedule: str = "constant"  # constant, cosine or one_cycle
-    warmup: float = 0.25  # the rising share of one_cycle's steps
-    label_smoothing: float = 0.0
-    scaling: str = "unit"  # unit: 0..255 to 0..1; standard: mean 0 and deviation 1; none: 0..255
-    shift: int = 0  # each training batch is moved by up to this many pixels, in both directions
-    precision: str = "float32"
-    xla: bool | None = None  # None: what is fastest here (off on a CPU, on with a GPU)
-    validation_split: float = 0.0  # share of the training images held out and measured after each epoch
-    shuffle: bool = True
-    seed: int = 0
-    model_options: Mapping[str, Any] = field(default_factory=dict)  # passed to the model's builder
-
-    def __post_init__(self) -> None:
-        _check_types(self)
-        _check_choice("precision", self.precision, PRECISIONS)
-        _check_choice("scaling", self.scaling, SCALINGS)
-        _check_choice("schedule", self.schedule, SCHEDULES)
-        _check_range("epochs", self.epochs, 1, math.inf)
-        _check_range("batch_size", self.batch_size, 1, math.inf)
-        _check_range("learning_rate", self.learning_rate, 0, math.inf)
-        _check_range("label_smoothing", self.label_smoothing, 0, 1, open_end=True)
-        _check_range("validation_split", self.validation_split, 0, 1, open_end=True)
-        _check_range("warmup", self.warmup, 0, 1)
-        _check_range("shift", self.shift, 0, math.inf)
-        _check_range("seed", self.seed, 0, 2**32 - 1)
-
-    def override(self, **changes: Any) -> Recipe:
-        """Return a copy with `changes` applied; nested options are merged, None means unchanged.
-
-        `model_options` and `optimizer_options` may be given whole (a mapping) or one at a time with a dot:
-        ``**{"model_options.dropout": 0.5}``.
-
-        Raises:
-            UnknownNameError: a key that no recipe has.
-            RecipeError: a value of the wrong kind or outside its range.
-        """
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        for key, value in changes.items():
-            name, _, option = key.partition(".")
-            if name not in values or (option and not isinstance(values[name], Mapping)):
-                known = ", ".join(values)
-                raise UnknownNameError(
-                    f"'{key}' is not a field of a recipe.{suggestion(key, values)} The fields are: {known}."
-                )
-            if option:
-                values[name] = {**values[name], option: value}
-            elif isinstance(values[name], Mapping) and isinstance(value, Mapping):
-                values[name] = {**values[name], **value}
-            elif value is not None or name == "xla":
-                values[name] = value
-        return Recipe(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return every field as plain JSON values."""
-        return _plain(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
-        """Rebuild a recipe from `to_dict`; unknown keys are an UnknownNameError."""
-        return cls().override(**values)
 
 
 @dataclass(frozen=True)
@@ -236,11 +156,9 @@ class ModelSpec:
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as plain JSON values; the builder becomes its import path."""
         facts = {
-            f.name: _plain(getattr(self, f.name))
-            for f in dataclasses.fields(self)
-            if f.name not in ("builder", "guard")
+            f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in ("builder", "guard")
         }
-        facts["options"] = _plain(self.options)
+        facts["options"] = plain(self.options)
         facts["builder"] = f"{self.builder.__module__}:{self.builder.__qualname__}"
         return facts
 
@@ -255,7 +173,7 @@ def spec_of(builder: Callable[..., Any], **facts: Any) -> ModelSpec:
     if registered is not None:
         return registered
     name = getattr(builder, "__name__", type(builder).__name__)
-    _check_choice("task", facts.get("task", "classification"), TASKS, ModelError)
+    check_choice("task", facts.get("task", "classification"), TASKS, ModelError)
     _check_signature(name, builder)
     documentation = (inspect.getdoc(builder) or "").partition("\n")[0]
     facts = {"description": documentation, **{key: value for key, value in facts.items() if value not in (None, "")}}
@@ -305,8 +223,8 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document as plain JSON values."""
-        plain: dict[str, Any] = _plain(self.document)
-        return plain
+        document: dict[str, Any] = plain(self.document)
+        return document
 
 
 def _check_input_shape(name: str, shape: Any, min_size: tuple[int, int]) -> tuple[int, ...]:
@@ -333,42 +251,3 @@ def _check_num_classes(name: str, num_classes: Any) -> int:
             "Pass for example num_classes=10."
         )
     return num_classes
-
-
-def _plain(value: Any) -> Any:
-    """Turn dataclasses, mappings and tuples into what `json` writes."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _check_types(recipe: Recipe) -> None:
-    """Refuse a value of the wrong kind, and let an int stand where a float is meant."""
-    hints = typing.get_type_hints(Recipe)
-    for name, expected in hints.items():
-        value = getattr(recipe, name)
-        if expected is float and isinstance(value, int) and not isinstance(value, bool):
-            object.__setattr__(recipe, name, float(value))
-            continue
-        accepted: tuple[type, ...] = (typing.get_origin(expected) or expected,)
-        if isinstance(expected, types.UnionType):
-            accepted = typing.get_args(expected)
-        is_disguised_bool = isinstance(value, bool) and bool not in accepted
-        if not isinstance(value, accepted) or is_disguised_bool:
-            kinds = " or ".join("nothing" if kind is types.NoneType else kind.__name__ for kind in accepted)
-            raise RecipeError(f"{name} must be {kinds}, received {value!r}. Change {name}.")
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...], error: type[ZooError] = RecipeError) -> None:
-    if value not in choices:
-        raise error(f"{name} must be one of {', '.join(choices)}, received '{value}'.{suggestion(str(value), choices)}")
-
-
-def _check_range(name: str, value: float, low: float, high: float, *, open_end: bool = False) -> None:
-    if not (low <= value < high if open_end else low <= value <= high) or math.isnan(value):
-        bounds = f"at least {low:g}" if high == math.inf else f"from {low:g} to {'below ' * open_end}{high:g}"
-        raise RecipeError(f"{name} must be {bounds}, received {value!r}. Change {name}.")
