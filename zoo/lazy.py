@@ -1,9 +1,10 @@
 """Imports that wait until they are needed.
 
 ``from zoo.lazy import keras`` costs nothing, and `exports` lets a package offer names without importing the
-modules that they live in. Listing models imports every model file, and importing TensorFlow takes seconds. The usual lazy loader puts a
-stand-in into ``sys.modules``, where TensorFlow's own import of Keras trips over it (TensorFlow 2.21: Keras is
-then left half-loaded for the whole process). The two stand-ins here stay here.
+modules that they live in. Listing models imports every model file, and importing TensorFlow takes seconds.
+
+The usual lazy loader puts a stand-in into ``sys.modules``, where TensorFlow's own import of Keras trips over it
+(TensorFlow 2.21: Keras is then left half-loaded for the whole process). The two stand-ins here stay here.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ def exports(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         homes: name to ``module:attribute``.
     """
 
-    def __getattr__(name: str) -> Any:
+    def find(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
         module, _, attribute = homes[name].partition(":")
         return getattr(importlib.import_module(module), attribute)
 
-    return __getattr__
+    return find
 
 
 if not TYPE_CHECKING:
