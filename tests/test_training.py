@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
 
 import keras
 import numpy as np
@@ -228,6 +229,14 @@ def test_run_folder_holds_everything_and_reads_back(trained_run):
     predicted = run.model.predict(digits.images, verbose=0).argmax(-1)
     assert (predicted == digits.labels).mean() == pytest.approx(run.metrics["test_accuracy"])
     assert evaluate(run)["metrics"]["test_loss"] == pytest.approx(run.metrics["test_loss"], rel=1e-5)
+
+
+def test_saved_model_is_uncompiled(trained_run):
+    """The file holds the network alone: no optimizer, whose state would triple it and whose class is zoo's own."""
+    with zipfile.ZipFile(trained_run / "model.keras") as archive:
+        assert b"optimizer" not in archive.read("config.json").lower()
+        assert b"optimizer" not in archive.read("model.weights.h5")
+    assert not load_run(trained_run).model.compiled
 
 
 def test_document_has_the_fields_of_the_contract(trained_run):

@@ -68,7 +68,7 @@ def write_run(run: Run, model: Any) -> None:
     """
     try:
         with atomic_path(run.folder / "model.keras") as path:
-            model.save(path)
+            _uncompiled(model).save(path)
         atomic_write(run.folder / "history.csv", _history_csv(run.document["history"]))
         title = f"{run.document['model']} on {run.document['dataset']}, seed {run.document['seed']}"
         training_curves(run.document["history"], run.folder / "curves.png", title=title)
@@ -78,6 +78,17 @@ def write_run(run: Run, model: Any) -> None:
         raise RunError(
             f"{run.folder} cannot be written: {reason}. Free some space or choose another --output."
         ) from error
+
+
+def _uncompiled(model: Any) -> Any:
+    """Return the same network, weights shared, without the optimizer that training has compiled into it."""
+    import keras
+
+    if not model.compiled:
+        return model
+    if getattr(model, "inputs", None):
+        return keras.Model(model.inputs, model.outputs, name=model.name)
+    raise RunError(f"{model.name} has no symbolic inputs, so it cannot be saved. Build it as a functional model.")
 
 
 def load_run(path: str | Path) -> Run:
