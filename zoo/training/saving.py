@@ -18,6 +18,7 @@ from zoo.errors import RunError, suggestion
 from zoo.files import atomic_path, atomic_write
 from zoo.report.curves import training_curves
 from zoo.spec import Recipe, Run
+from zoo.training.loading import load_model
 
 RUNS = Path("runs")
 
@@ -111,7 +112,9 @@ def load_run(path: str | Path) -> Run:
         raise RunError(f"{folder} holds no run.json: no finished run. Train again, or name another folder.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder / 'run.json'} cannot be read: {error}. Train again, or name another run.") from error
-    return Run(folder=folder, document=document, recipe=recipe, load=lambda: load_model(folder / "model.keras"))
+    owner = str(document.get("builder", "")).partition(":")[0].partition(".")[0]
+    model = folder / "model.keras"
+    return Run(folder=folder, document=document, recipe=recipe, load=lambda: load_model(model, packages={owner}))
 
 
 def find_run(path: str | Path) -> Path:
@@ -121,23 +124,6 @@ def find_run(path: str | Path) -> Path:
             return folder.resolve()
     known = [folder.name for folder in RUNS.iterdir() if folder.is_dir()] if RUNS.is_dir() else []
     raise RunError(f"There is no run '{path}'.{suggestion(str(path), known)} Runs are kept in {RUNS}/.")
-
-
-def load_model(path: Path) -> Any:
-    """Read a model file.
-
-    Raises:
-        RunError: the file is missing or is no Keras model.
-    """
-    import keras
-
-    if not path.is_file():
-        raise RunError(f"{path} is missing. Train again, or name another run.")
-    try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        cause = str(error).strip().partition("\n")[0]
-        raise RunError(f"{path} cannot be read as a Keras model: {cause}. Train again, or name another run.") from error
 
 
 def _history_csv(history: list[Mapping[str, Any]]) -> str:

@@ -93,6 +93,7 @@ def train(
             "model": spec.name,
             "dataset": data.name,
             "task": spec.task,
+            "builder": f"{spec.builder.__module__}:{spec.builder.__qualname__}",
             "seed": chosen.seed,
             "recipe": recipe if isinstance(recipe, str) else "custom",
             "recipe_values": chosen.to_dict(),
