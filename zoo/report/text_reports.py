@@ -65,7 +65,7 @@ def print_run(run: Document) -> None:
         f"compiling {timing['first_call_s']:.1f}, evaluation {timing['evaluate_s']:.1f})"
     )
     print(
-        f"On             {run['device']} {run['name'] or ''}, {run['precision']}, XLA {'on' if run['xla'] else 'off'}"
+        f"On             {run['device']} ({run['device_name']}), {run['precision']}, XLA {'on' if run['xla'] else 'off'}"
     )
     print(f"Run folder     {run['run']}")
 

@@ -18,7 +18,7 @@ class Placement:
     """What a run really uses."""
 
     device: str  # cpu, or gpu:N
-    name: str  # the processor's own name, where TensorFlow knows it
+    device_name: str  # the processor's own name
     precision: str
     xla: bool
     deterministic: bool
@@ -52,7 +52,7 @@ def place(recipe: Recipe, *, device: str = "auto", deterministic: bool = False) 
     xla = recipe.xla if recipe.xla is not None else on_gpu and not deterministic
     return Placement(
         device=resolved,
-        name=_processor_name(resolved),
+        device_name=_processor_name(resolved),
         precision=recipe.precision,
         xla=xla,
         deterministic=deterministic,

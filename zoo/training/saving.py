@@ -88,7 +88,7 @@ def _uncompiled(model: Any) -> Any:
     if not model.compiled:
         return model
     if getattr(model, "inputs", None):
-        return keras.Model(model.inputs, model.outputs, name=model.name)
+        return keras.Model(model.input, model.output, name=model.name)
     raise RunError(f"{model.name} has no symbolic inputs, so it cannot be saved. Build it as a functional model.")
 
 
