@@ -33,7 +33,8 @@ GRADIENT_BASED_LEARNING = Paper(
     min_size=(12, 12),
     recipes={
         "default": Recipe(
-            note="One-cycle Adam with the digits moved by up to a pixel.",
+            note="One-cycle Adam with the digits moved by up to a pixel: 99.15 ± 0.07 % on MNIST's test images (mean "
+            "and standard deviation, n = 3 seeds), in 55 s of training on 2 CPU cores (n = 1).",
             epochs=10,
             learning_rate=5e-3,
             schedule="one_cycle",

@@ -17,7 +17,8 @@ from zoo.spec import Recipe
     deviations=("Ends in logits, where the tutorials' earliest version ends in a softmax.",),
     recipes={
         "default": Recipe(
-            note="One-cycle Adam with the digits moved by up to a pixel.",
+            note="One-cycle Adam with the digits moved by up to a pixel: 98.52 ± 0.05 % on MNIST's test images (mean "
+            "and standard deviation, n = 3 seeds), in 9 s of training on 2 CPU cores (n = 1).",
             epochs=12,
             learning_rate=5e-3,
             schedule="one_cycle",
