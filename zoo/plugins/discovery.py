@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 
@@ -71,9 +71,12 @@ class Installed:
         distribution, _, model = name.rpartition("/")
         return [p for p in self._by_name.get(model, []) if p.distribution == canonical(distribution)]
 
-    @property
+    @cached_property
     def _by_name(self) -> dict[str, list[PluginModel]]:
-        return _index(self.models)
+        by_name: dict[str, list[PluginModel]] = {}
+        for plugin in self.models:
+            by_name.setdefault(plugin.name, []).append(plugin)
+        return by_name
 
 
 def canonical(distribution: str) -> str:
@@ -102,14 +105,6 @@ def _admitted(wanted: str) -> Installed:
         tuple(plugin for plugin in everything.models if plugin.distribution in admitted),
         tuple(broken for broken in everything.unreadable if broken.distribution in admitted),
     )
-
-
-@cache
-def _index(models: tuple[PluginModel, ...]) -> dict[str, list[PluginModel]]:
-    by_name: dict[str, list[PluginModel]] = {}
-    for plugin in models:
-        by_name.setdefault(plugin.name, []).append(plugin)
-    return by_name
 
 
 @cache

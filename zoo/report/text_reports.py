@@ -64,9 +64,8 @@ def print_run(run: Document) -> None:
         f"   ({timing['total_s']:.1f} s in all: data {timing['data_s']:.1f}, "
         f"compiling {timing['first_call_s']:.1f}, evaluation {timing['evaluate_s']:.1f})"
     )
-    print(
-        f"On             {run['device']} ({run['device_name']}), {run['precision']}, XLA {'on' if run['xla'] else 'off'}"
-    )
+    processor = f"{run['device']} ({run['device_name']})"
+    print(f"On             {processor}, {run['precision']}, XLA {'on' if run['xla'] else 'off'}")
     print(f"Run folder     {run['run']}")
 
 
