@@ -12,13 +12,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo import __version__
 from zoo.errors import ZooError
 from zoo.report import text_reports as show
+
+if TYPE_CHECKING:
+    from zoo.spec import ModelSpec
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 DEVICE_OPTION = click.option("--device", default="auto", help="auto, cpu, gpu or gpu:N.", show_default=True)
@@ -73,6 +76,15 @@ def _tensorflow() -> None:
     load_tensorflow()
 
 
+def _find(name: str) -> ModelSpec:
+    """Return a model's spec. A plugin brings Keras along, and Keras TensorFlow: that is loaded quietly first."""
+    from zoo import registry
+
+    if registry.needs_import(name):
+        _tensorflow()
+    return registry.get(name)
+
+
 def _announce(line: str) -> None:
     click.echo(line, err=True)
 
@@ -105,7 +117,7 @@ def show_command(name: str, as_json: bool) -> None:
     """Show a model's facts, recipes and layers."""
     from zoo import anatomy, registry
 
-    spec = registry.get(name)
+    spec = _find(name)
     _tensorflow()
     layers = anatomy.dissect(registry.build(spec))
     _report(as_json, {**spec.to_dict(), "anatomy": layers.to_dict()}, show.print_model)
@@ -148,11 +160,10 @@ def train_command(
     name: str, as_json: bool, quiet: bool, seeds: int | None, settings: tuple[str, ...], **arguments: Any
 ) -> None:
     """Train the model NAME and write a run folder."""
-    from zoo import registry
     from zoo.settings import parse_settings
 
     overrides = parse_settings(settings)
-    registry.get(name).recipe(arguments["recipe"]).override(**overrides)  # complain before TensorFlow loads
+    _find(name).recipe(arguments["recipe"]).override(**overrides)  # complain before TensorFlow loads
     _tensorflow()
     from zoo.training import trainer
 

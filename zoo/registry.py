@@ -116,6 +116,12 @@ def get(name: str) -> ModelSpec:
     raise UnknownNameError(_unknown(name))
 
 
+def needs_import(name: str) -> bool:
+    """True if `get` would import a plugin to answer."""
+    _load_built_ins()
+    return name not in _registered and bool(installed().named(name))
+
+
 def create(
     name: str,
     *,
