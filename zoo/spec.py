@@ -114,7 +114,7 @@ class ModelSpec:
             given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
             cause = str(error).strip().partition("\n")[0]
             raise ModelError(
-                f"{self.name} cannot be built with {given}: {type(error).__name__}: {cause} "
+                f"{self.name} cannot be built with {given}: {type(error).__name__}: {cause.rstrip('.')}. "
                 "Change the arguments, or see --traceback."
             ) from error
 
