@@ -206,3 +206,55 @@ def test_ctrl_c_exits_with_130(zoo, monkeypatch):
     assert result.exit_code == 130
     assert "Interrupted." in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.usefixtures("registry_undone")
+def test_recipe_keeps_its_own_xla(zoo):
+    """An option that was not given overrides nothing."""
+    from zoo.registry import register
+    from zoo.spec import Recipe
+
+    @register(recipes={"default": Recipe(dataset="digits", epochs=1, xla=True)})
+    def compiled(*, input_shape=(28, 28, 1), num_classes=10):
+        import keras
+
+        layers = keras.layers
+        return keras.Sequential([layers.Input(input_shape), layers.Flatten(), layers.Dense(num_classes)])
+
+    assert json.loads(zoo("train", "compiled", "--quiet", "--json").stdout)["xla"] is True
+    assert json.loads(zoo("train", "compiled", "--no-xla", "--quiet", "--json").stdout)["xla"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "mlp", "--set", "model_options.num_classes=5", "--dataset", "digits"], "is no model option"),
+        (["train", "mlp", "--set", "model_options.hidden_sizes={64, 32}"], "must be plain values"),
+        (["train", "mlp", "--set", "model_options.dropout={[]: 1}"], "cannot be built"),
+        (["train", "mlp", "--dataset", "digits", "--output", "x" * 300], "cannot be written: File name too long"),
+        (["train", "mlp", "--learning-rate", "inf"], "learning_rate must be"),
+        (["evaluate", "x" * 300], "There is no run"),
+        (["list", "--task", "nonsense"], "task must be one of"),
+    ],
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else "",
+)
+def test_odd_values_are_one_clear_line_too(zoo, arguments, words):
+    """What a hostile reviewer typed."""
+    result = zoo(*arguments)
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_diverged_run_evaluates_to_valid_json(zoo):
+    """NaN is no JSON."""
+    zoo("train", "mlp", "--dataset", "digits", "--epochs", 2, "--learning-rate", "1e30", "--quiet", "--output", "run")
+    document = json.loads(zoo("evaluate", "run", "--json").stdout, parse_constant=pytest.fail)
+    assert document["metrics"]["test_loss"] is None
+
+
+def test_terminal_that_knows_only_ascii_is_no_reason_to_fail(python):
+    """Characters that it lacks become question marks."""
+    result = python("-m", "zoo", "show", "lenet5", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert result.returncode == 0, result.stderr
+    assert "?Gradient-Based Learning" in result.stdout

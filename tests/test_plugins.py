@@ -114,6 +114,24 @@ CHATTY = (
 )
 
 
+LAYERED = """
+    import keras
+    import zoo
+
+    @keras.saving.register_keras_serializable(package="zoo_layered")
+    class Doubled(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs * 2
+
+    @zoo.register()
+    def layered(*, input_shape=(28, 28, 1), num_classes=10, activation=keras.activations.relu, **options):
+        return keras.Sequential([
+            keras.Input(input_shape), Doubled(), keras.layers.Flatten(),
+            keras.layers.Dense(num_classes, dtype="float32"),
+        ])
+"""
+
+
 def _wheel(folder: Path, distribution: str, files: dict[str, str], entry_points: str, requires: str = "") -> Path:
     """Make a wheel by hand, so that it may be as broken as it likes."""
     stem = f"{distribution.replace('-', '_')}-0.2"
@@ -161,6 +179,9 @@ def broken_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _plugin(wheels, "second", GOOD.replace("{name}", "twin"), "twin = zoo_second:twin"),
         _plugin(wheels, "usurper", GOOD.replace("{name}", "lenet5"), "lenet5 = zoo_usurper:lenet5"),
         _plugin(wheels, "future", GOOD, requires="Requires-Dist: cnn-zoo>=99\n"),
+        _plugin(wheels, "layered", LAYERED),
+        _plugin(wheels, "mangled", GOOD, "first_rate = mangled"),
+        _plugin(wheels, "rated", GOOD.replace("{name}", "first_rate"), "first_rate = zoo_rated:first_rate"),
         _plugin(wheels, "hangs", "import time\ntime.sleep(600)"),
         _plugin(wheels, "crashes", "import os\nos.abort()"),
     )
@@ -413,3 +434,33 @@ def test_plugin_module_imported_by_hand_does_not_clash(broken_site, python):
     code = "import zoo_usurper, zoo; zoo.register()(zoo_usurper.lenet5); print(zoo.get('lenet5').params)"
     result = python("-c", code, PYTHONPATH=str(broken_site))
     assert result.stdout.strip() == "61706", result.stderr
+
+
+def test_run_of_a_plugin_with_layers_of_its_own_reads_back(with_plugins):
+    """A new process asks the plugin for its model, which registers its layers; then the file is opened."""
+    trained = with_plugins("train", "layered", "--dataset", "digits", "--epochs", "1", "--quiet", "--output", "run")
+    assert trained.returncode == 0, trained.stderr
+    evaluated = with_plugins("evaluate", "run", "--json")
+    assert evaluated.returncode == 0, evaluated.stderr
+    restricted = with_plugins("evaluate", "run", ZOO_PLUGINS="none")
+    assert restricted.returncode == 1
+    assert "zoo_layered" in restricted.stderr
+
+
+def test_options_that_json_cannot_hold_are_shown_as_text(with_plugins):
+    """A function as a default, and a builder that takes anything."""
+    document = json.loads(with_plugins("show", "layered", "--json").stdout)
+    assert "relu" in document["options"]["activation"]
+    assert list(document["options"]) == ["activation"]
+
+
+def test_module_imported_by_hand_is_registered_once(broken_site, python):
+    """A plugin's own tests import its module; its model is still one, and guarded."""
+    code = "import zoo_layered, zoo; print(zoo.list_models('*layered*'), zoo.get('layered').guard is not None)"
+    assert python("-c", code, PYTHONPATH=str(broken_site)).stdout.strip() == "['layered'] True"
+
+
+def test_malformed_entry_point_does_not_take_a_good_one_down(with_plugins):
+    """Two plugins name a model, one of them in a way that leads nowhere: the other has it."""
+    document = json.loads(with_plugins("show", "first_rate", "--json").stdout)
+    assert document["origin"]["distribution"] == "zoo-rated"

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from zoo import registry
 from zoo.data import Dataset, Split
-from zoo.errors import DeviceError, RecipeError, RunError
+from zoo.errors import DeviceError, ModelError, RecipeError, RunError
 from zoo.spec import Recipe
 from zoo.tasks import task_for
 from zoo.training.devices import place
@@ -374,3 +374,57 @@ def test_run_is_found_by_name_and_suggested(tmp_path):
     (tmp_path / "runs" / "lenet5-x").mkdir(parents=True)
     with pytest.raises(RunError, match=r"no run 'lenet5-y'\. Did you mean 'lenet5-x'"):
         load_run("lenet5-y")
+
+
+def _own_model(size: int = 28, classes: int = 10) -> keras.Model:
+    return keras.Sequential(
+        [keras.Input((size, size, 1)), keras.layers.Flatten(), keras.layers.Dense(classes)], name="mine"
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "words"),
+    [
+        (_own_model(classes=5), {}, r"ends in \(None, 5\), but digits has images \(28, 28, 1\) of 10 classes"),
+        (_own_model(size=32), {}, r"mine takes images \(32, 32, 1\)"),
+        (_own_model(), {"precision": "mixed_bfloat16"}, "mine is built already, in float32: it cannot be trained in"),
+        (_own_model(), {"model_options": {"dropout": 0.1}}, "it takes no model_options"),
+        ("mlp", {"model_options": {"num_classes": 5}}, "'num_classes' is no model option of a recipe"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_words(model, options, words, tiny_digits):
+    """A model of one's own that does not fit the data, or is asked to be what it is not."""
+    with pytest.raises((ModelError, RecipeError), match=words):
+        train(model, dataset=tiny_digits, epochs=1, **options)
+
+
+def test_diverged_run_is_plain_json_and_says_so(tiny_digits, tmp_path):
+    """A loss that is not finite is null in the record, and announced with the way out."""
+    said: list[str] = []
+    run = train("mlp", dataset=tiny_digits, epochs=2, learning_rate=1e30, output=tmp_path / "run", announce=said.append)
+    assert run.metrics["test_loss"] is None
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["metrics"]["test_loss"] is None
+    assert any("Try a lower --learning-rate" in line for line in said)
+
+
+def test_numpy_values_are_written_as_numbers(tiny_digits, tmp_path):
+    """Options that were computed are recorded like those that were typed."""
+    options = {"hidden_sizes": np.array([16]), "dropout": np.float32(0.5)}
+    run = train("mlp", dataset=tiny_digits, epochs=1, model_options=options, output=tmp_path / "run")
+    assert load_run(tmp_path / "run").recipe.model_options == {"hidden_sizes": [16], "dropout": 0.5}
+    assert run.recipe == load_run(tmp_path / "run").recipe
+
+
+def test_folder_of_the_users_is_left_alone(tmp_path):
+    """A run that fails removes the folder that it made, and no other."""
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(RecipeError):
+        train("mlp", dataset="digits", limit=0, output=tmp_path / "mine")
+    assert (tmp_path / "mine").is_dir()
+
+
+def test_seeds_begin_with_the_recipes_own(tiny_digits, tmp_path):
+    """Without --seed, the first of several runs is the run that one alone would be."""
+    recipe = Recipe(epochs=1, seed=7)
+    document = train_seeds("mlp", 1, recipe=recipe, dataset=tiny_digits, output=tmp_path / "one")
+    assert [run["seed"] for run in document["runs"]] == [7]

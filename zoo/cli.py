@@ -7,6 +7,7 @@ status, errors) goes to standard error. Exit codes: 0; 1 for any `ZooError`; 2 f
 from __future__ import annotations
 
 import functools
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -18,7 +19,9 @@ import click
 
 from zoo import __version__
 from zoo.errors import ZooError
+from zoo.recipe import plain
 from zoo.report import text_reports as show
+from zoo.report.text import printable
 
 if TYPE_CHECKING:
     from zoo.spec import ModelSpec
@@ -47,7 +50,8 @@ class _Command(click.Command):
         except ZooError as error:
             if ctx.traceback_wanted:  # type: ignore[attr-defined]
                 raise
-            click.echo(f"Error: {error}", err=True)
+            lines = (printable(line) for line in str(error).splitlines())
+            click.echo("Error: " + "\n".join(lines), err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
@@ -67,6 +71,9 @@ class _Group(click.Group):
 @click.version_option(__version__, prog_name="zoo")
 def main() -> None:
     """Classic convolutional networks for TensorFlow: list them, train them, measure them."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a character gets a question mark, no traceback
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _tensorflow() -> None:
@@ -92,7 +99,7 @@ def _announce(line: str) -> None:
 def _report(as_json: bool, document: Any, printer: Callable[[Any], None]) -> None:
     """Print a result for a machine or for a person."""
     if as_json:
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(plain(document), indent=2, allow_nan=False))
     else:
         printer(document)
 
@@ -119,7 +126,8 @@ def show_command(name: str, as_json: bool) -> None:
 
     spec = _find(name)
     _tensorflow()
-    layers = anatomy.dissect(registry.build(spec))
+    model = registry.build(spec)
+    layers = spec.guard(lambda: anatomy.dissect(model)) if spec.guard else anatomy.dissect(model)
     _report(as_json, {**spec.to_dict(), "anatomy": layers.to_dict()}, show.print_model)
 
 
@@ -167,6 +175,8 @@ def train_command(
     _tensorflow()
     from zoo.training import trainer
 
+    if arguments["xla"] is None:
+        del arguments["xla"]  # not given; to a recipe None is a choice: what is fastest here
     arguments |= {"announce": None if quiet else _announce, "quiet": quiet, **overrides}
     if seeds is not None:
         _report(as_json, trainer.train_seeds(name, seeds, **arguments), show.print_seeds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import types
 import typing
@@ -46,12 +47,13 @@ class Recipe:
 
     def __post_init__(self) -> None:
         _check_types(self)
+        _check_plain(self)
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("scaling", self.scaling, SCALINGS)
         check_choice("schedule", self.schedule, SCHEDULES)
         _check_range("epochs", self.epochs, 1, math.inf)
         _check_range("batch_size", self.batch_size, 1, math.inf)
-        _check_range("learning_rate", self.learning_rate, 0, math.inf)
+        _check_range("learning_rate", self.learning_rate, 0, math.inf, open_end=True)
         _check_range("label_smoothing", self.label_smoothing, 0, 1, open_end=True)
         _check_range("validation_split", self.validation_split, 0, 1, open_end=True)
         _check_range("warmup", self.warmup, 0, 1)
@@ -59,7 +61,9 @@ class Recipe:
         _check_range("seed", self.seed, 0, 2**32 - 1)
 
     def override(self, **changes: Any) -> Recipe:
-        """Return a copy with `changes` applied; nested options are merged, None means unchanged.
+        """Return a copy with `changes` applied; nested options are merged.
+
+        None means unchanged, except for `xla`, where it means: what is fastest here.
 
         `model_options` and `optimizer_options` may be given whole (a mapping) or one at a time with a dot:
         ``**{"model_options.dropout": 0.5}``.
@@ -95,13 +99,20 @@ class Recipe:
 
 
 def plain(value: Any) -> Any:
-    """Turn dataclasses, mappings and tuples into what `json` writes."""
+    """Turn dataclasses, mappings, tuples and NumPy's values into what `json` writes.
+
+    JSON has no NaN and no infinity: both become None.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    if hasattr(value, "tolist"):  # NumPy's scalars and arrays, without importing it
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value
 
 
@@ -125,6 +136,17 @@ def _check_types(recipe: Recipe) -> None:
         if not isinstance(value, accepted) or is_disguised_bool:
             kinds = " or ".join("nothing" if kind is types.NoneType else kind.__name__ for kind in accepted)
             raise RecipeError(f"{name} must be {kinds}, received {value!r}. Change {name}.")
+
+
+def _check_plain(recipe: Recipe) -> None:
+    """Refuse options that a run's record could not hold."""
+    for name in ("model_options", "optimizer_options"):
+        value = plain(getattr(recipe, name))
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise RecipeError(f"{name} must be plain values, received {value!r}: {error}. Change {name}.") from error
+        object.__setattr__(recipe, name, value)
 
 
 def _check_range(name: str, value: float, low: float, high: float, *, open_end: bool = False) -> None:

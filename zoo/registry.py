@@ -21,7 +21,8 @@ from typing import Any
 from zoo.errors import DuplicateModelError, ModelError, UnknownNameError, suggestion
 from zoo.plugins.discovery import PluginModel, canonical, installed
 from zoo.plugins.loading import importing, load_spec
-from zoo.spec import BUILT_IN, PRECISIONS, ModelSpec, Origin, Paper, Recipe, spec_of
+from zoo.recipe import check_choice
+from zoo.spec import BUILT_IN, PRECISIONS, TASKS, ModelSpec, Origin, Paper, Recipe, spec_of
 
 _registered: dict[str, ModelSpec] = {}  # built-ins, and what code registered at run time
 _loaded_plugins: dict[str, ModelSpec] = {}  # by qualified name, distribution/model
@@ -176,6 +177,8 @@ def list_models(pattern: str = "*", *, task: str | None = None, exclude: str | I
         exclude: one or several wildcard patterns to leave out.
     """
     _load_built_ins()
+    if task is not None:
+        check_choice("task", task, TASKS, ModelError)
     taken = _taken_names()
     names = set(_registered) | {_listed_name(plugin, taken) for plugin in _plugin_models()}
     excluded = [exclude] if isinstance(exclude, str) else list(exclude)
@@ -249,15 +252,21 @@ def _load_built_ins() -> None:
 def _add(spec: ModelSpec) -> None:
     if spec.origin != BUILT_IN:
         _load_built_ins()  # their names are taken, whoever comes first
+        if any(_is_entry_of(plugin, spec) for plugin in _plugin_models()):
+            return  # a plugin's module imported by hand: its entry point provides it, guarded and under its name
     held = _registered.get(spec.name)
     if held is not None and _import_path(held) != _import_path(spec):
-        if any(plugin.value.startswith(f"{spec.builder.__module__}:") for plugin in _plugin_models()):
-            return  # a plugin's module imported by hand: reachable as distribution/name, and built-ins win
         raise DuplicateModelError(
             f"A model named '{spec.name}' is already registered by {_import_path(held)}. "
             f"Rename the one in {spec.builder.__module__}."
         )
     _registered[spec.name] = spec
+
+
+def _is_entry_of(plugin: PluginModel, spec: ModelSpec) -> bool:
+    """True if an entry point provides this builder, be it by way of a package that passes it on."""
+    same_package = plugin.value.startswith((f"{spec.origin.distribution}:", f"{spec.origin.distribution}."))
+    return plugin.value == _import_path(spec) or (plugin.name == spec.name and same_package)
 
 
 def _import_path(spec: ModelSpec) -> str:

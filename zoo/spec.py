@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +84,14 @@ class ModelSpec:
     def options(self) -> dict[str, Any]:
         """The builder's options with their defaults, input shape and number of classes aside."""
         parameters = inspect.signature(self.builder).parameters.values()
-        return {p.name: p.default for p in parameters if p.name not in ("input_shape", "num_classes")}
+        collecting = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+        named = (p for p in parameters if p.kind not in collecting)
+        return {p.name: p.default for p in named if p.name not in ("input_shape", "num_classes")}
+
+    @property
+    def _takes_any_option(self) -> bool:
+        parameters = inspect.signature(self.builder).parameters.values()
+        return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
 
     def build(
         self, *, input_shape: tuple[int, ...] | None = None, num_classes: int | None = None, **options: Any
@@ -95,7 +103,7 @@ class ModelSpec:
             UnknownNameError: an option that the builder does not have.
         """
         for option in options:
-            if option not in self.options:
+            if option not in self.options and not self._takes_any_option:
                 known = ", ".join(self.options) or "none"
                 raise UnknownNameError(
                     f"{self.name} has no option '{option}'.{suggestion(option, self.options)} Its options are: {known}."
@@ -158,9 +166,18 @@ class ModelSpec:
         facts = {
             f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in ("builder", "guard")
         }
-        facts["options"] = plain(self.options)
+        facts["options"] = {name: _plain_or_text(value) for name, value in self.options.items()}
         facts["builder"] = f"{self.builder.__module__}:{self.builder.__qualname__}"
         return facts
+
+
+def _plain_or_text(value: Any) -> Any:
+    """Return an option's default as JSON holds it, or as Python writes it where JSON cannot."""
+    try:
+        json.dumps(plain(value))
+    except (TypeError, ValueError):
+        return repr(value)
+    return plain(value)
 
 
 def spec_of(builder: Callable[..., Any], **facts: Any) -> ModelSpec:

@@ -33,10 +33,10 @@ def load_tensorflow() -> None:
 @contextlib.contextmanager
 def _notes_removed() -> Iterator[None]:
     """Hold file descriptor 2 back, then pass on every line that is not one of the known notes."""
-    sys.stderr.flush()
     try:
         terminal = os.dup(2)
-    except OSError:  # standard error is closed: there is nothing to keep tidy
+        sys.stderr.flush()
+    except (AttributeError, OSError, ValueError):  # standard error is closed: there is nothing to keep tidy
         yield
         return
     with tempfile.TemporaryFile() as held:

@@ -54,6 +54,7 @@ def evaluate(
     with tf.device(placement.tensorflow_device):
         score = CompiledEvaluation(run.model, task_for(run.document["task"]))
         test = Resident(dataset.test)
+        score.compile(test)
         began = time.perf_counter()
         totals = score(test)
     return {

@@ -65,11 +65,12 @@ class Installed:
     unreadable: tuple[Unreadable, ...]
 
     def named(self, name: str) -> list[PluginModel]:
-        """Return what answers to ``name`` or ``distribution/name``, well-formed or not."""
-        if name in self._by_name:
-            return self._by_name[name]
-        distribution, _, model = name.rpartition("/")
-        return [p for p in self._by_name.get(model, []) if p.distribution == canonical(distribution)]
+        """Return what answers to ``name`` or ``distribution/name``; malformed ones only if there is no other."""
+        found = self._by_name.get(name)
+        if found is None:
+            distribution, _, model = name.rpartition("/")
+            found = [p for p in self._by_name.get(model, []) if p.distribution == canonical(distribution)]
+        return [plugin for plugin in found if not plugin.fault] or found
 
     @cached_property
     def _by_name(self) -> dict[str, list[PluginModel]]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 
 from zoo.errors import PluginError, UnknownNameError, suggestion
 from zoo.plugins.discovery import PluginModel, canonical, installed
@@ -52,7 +52,7 @@ def survey(
         timeout: seconds after which such an import counts as broken.
     """
     found = installed()
-    counts = Counter(plugin.name for plugin in found.models)
+    counts = Counter(plugin.name for plugin in found.models if not plugin.fault)
     rows = [_from_metadata(plugin, built_ins, counts, zoo_version) for plugin in found.models]
     if check:
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:
@@ -86,11 +86,13 @@ def _other_zoo(plugin: PluginModel, zoo_version: str) -> str:
         requirements = metadata.distribution(plugin.distribution).requires or []
         for text in requirements:
             requirement = Requirement(text)
+            if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+                continue
             if canonical(requirement.name) == "cnn-zoo" and not requirement.specifier.contains(
                 zoo_version, prereleases=True
             ):
                 return str(requirement)
-    except (metadata.PackageNotFoundError, InvalidRequirement, OSError, ValueError):
+    except Exception:
         return ""  # unreadable requirements are pip's concern; whether it imports is ours
     return ""
 
@@ -99,7 +101,7 @@ def _checked(row: PluginStatus, timeout: float) -> PluginStatus:
     """Import one entry point in a process of its own; a crash, a hang or an exit there costs nothing here."""
     if row.status == "broken":
         return row
-    command = [sys.executable, "-m", "zoo.plugins.status", f"{row.distribution}/{row.model}"]
+    command = [sys.executable, "-P", "-m", "zoo.plugins.status", f"{row.distribution}/{row.model}"]
     try:
         result = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False, env=_quiet()

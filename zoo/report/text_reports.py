@@ -7,6 +7,7 @@ from typing import Any
 
 from zoo.report.probabilities import prediction_lines
 from zoo.report.tables import Column, print_table
+from zoo.report.text import printable
 
 Document = Mapping[str, Any]
 
@@ -18,15 +19,16 @@ def print_models(models: Sequence[Document]) -> None:
         for m in models
     ]
     right = [Column(name, align="right") for name in ("params", "MACs", "year")]
-    print_table(["name", "task", *right, "from", "what it is"], rows)
-    if not models:
+    if models:
+        print_table(["name", "task", *right, "from", "what it is"], rows)
+    else:
         print("No model matches.")
 
 
 def print_model(model: Document) -> None:
     """What ``zoo show`` shows: facts, deviations, options, recipes, layers."""
     anatomy = model["anatomy"]
-    print(f"{model['name']}: {model['description']}\n")
+    print(printable(f"{model['name']}: {model['description']}") + "\n")
     facts = [
         ("task", model["task"]),
         ("paper", _citation(model["paper"]) or model["source"]),
@@ -37,13 +39,13 @@ def print_model(model: Document) -> None:
         ("from", " ".join(filter(None, (model["origin"]["distribution"], model["origin"]["version"])))),
     ]
     for name, value in facts:
-        print(f"{name + ':':16}{value}")
+        print(f"{name + ':':16}{printable(value)}")
     if model["deviations"]:
         print("\nWhere it differs from the paper:")
         for deviation in model["deviations"]:
-            print(f"  - {deviation}")
+            print(f"  - {printable(deviation)}")
     for name, recipe in model["recipes"].items():
-        print(f"\nRecipe {name}: {recipe['note']}")
+        print("\n" + printable(f"Recipe {name}: {recipe['note']}"))
     print()
     rows = [
         (row["name"], row["kind"], " x ".join(map(str, row["output_shape"])), row["params"], row["macs"])

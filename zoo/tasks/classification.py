@@ -31,7 +31,7 @@ class Classification:
         return tf.math.count_nonzero(tf.equal(tf.argmax(logits, axis=-1), labels), dtype=tf.int32)
 
     def keras_loss(self) -> keras.losses.Loss:
-        """Return the same loss as a Keras object, for ``model.compile``."""
+        """Return the cross-entropy as a Keras object, without label smoothing, for ``model.compile``."""
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     def keras_metrics(self) -> list[keras.metrics.Metric]:

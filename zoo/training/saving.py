@@ -6,15 +6,18 @@ takes raw 0..255 images, and ``curves.png`` its course. Every file is either the
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import RunError, suggestion
+from zoo import registry
+from zoo.errors import RunError, UnknownNameError, suggestion
 from zoo.files import atomic_path, atomic_write
 from zoo.report.curves import training_curves
 from zoo.spec import Recipe, Run
@@ -34,7 +37,7 @@ def new_run_folder(model: str, seed: int, output: Path | None) -> Path:
     """
     stamp = time.strftime("%Y%m%d-%H%M%S")
     wanted = output or RUNS / f"{model.replace('/', '-')}-{stamp}-s{seed}"
-    if output is not None and (output / "run.json").exists():
+    if output is not None and os.path.exists(output / "run.json"):  # noqa: PTH110 (see find_run)
         raise RunError(f"{output} holds a run already. Choose another --output.")
     for folder in _with_numbers(wanted):
         try:
@@ -108,19 +111,31 @@ def load_run(path: str | Path) -> Run:
     try:
         document = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         recipe = Recipe.from_dict(document["recipe_values"])
+        missing = {"model", "dataset", "task", "seed", "metrics", "class_names"} - set(document)
+        if missing:
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
     except FileNotFoundError:
         raise RunError(f"{folder} holds no run.json: no finished run. Train again, or name another folder.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder / 'run.json'} cannot be read: {error}. Train again, or name another run.") from error
-    owner = str(document.get("builder", "")).partition(":")[0].partition(".")[0]
-    model = folder / "model.keras"
-    return Run(folder=folder, document=document, recipe=recipe, load=lambda: load_model(model, packages={owner}))
+    return Run(folder=folder, document=document, recipe=recipe, load=lambda: _load_own_model(folder, document))
+
+
+def _load_own_model(folder: Path, document: Mapping[str, Any]) -> Any:
+    """Read a run's model; the layers of a plugin are there once its model has been asked for.
+
+    Nothing is imported because the document says so: it may come from anybody, an installed plugin does not.
+    """
+    packages = set()
+    with contextlib.suppress(UnknownNameError):  # then a network of Keras' own layers still loads
+        packages.add(registry.get(document["model"]).builder.__module__.partition(".")[0])
+    return load_model(folder / "model.keras", packages=packages)
 
 
 def find_run(path: str | Path) -> Path:
     """Return the folder that `path` names: a path, or a name inside ``runs/``."""
     for folder in (Path(path), RUNS / path):
-        if folder.is_dir():
+        if os.path.isdir(folder):  # noqa: PTH112 (Path.is_dir raises for a name too long, or under a locked parent)
             return folder.resolve()
     known = [folder.name for folder in RUNS.iterdir() if folder.is_dir()] if RUNS.is_dir() else []
     raise RunError(f"There is no run '{path}'.{suggestion(str(path), known)} Runs are kept in {RUNS}/.")

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from zoo import registry
 from zoo.data import Dataset, Split
-from zoo.errors import RecipeError
+from zoo.errors import ModelError, RecipeError
 from zoo.spec import ModelSpec, Recipe
 from zoo.tasks import task_for
 from zoo.training.devices import Placement, synchronize
@@ -70,7 +70,10 @@ class Session:
         keras.utils.set_random_seed(recipe.seed)
         with self.device:
             self.parts = {name: Resident(part) for name, part in vars(parts).items() if part is not None}
-            if not isinstance(network, keras.Model):
+            if isinstance(network, keras.Model):
+                check_own_model(network, recipe, data)
+            else:
+                check_model_options(recipe)
                 network = registry.build(
                     spec,
                     input_shape=data.image_shape,
@@ -166,6 +169,39 @@ class Session:
         logits = self.model(tf.cast(test.images[:1], tf.float32), training=False)
         self.model.compute_metrics(test.images[:1], test.labels[:1], logits)
         self.model.reset_metrics()
+
+
+def check_model_options(recipe: Recipe) -> None:
+    """Raise `RecipeError` for a model option that is decided elsewhere."""
+    for name in ("input_shape", "num_classes", "precision", "spec"):
+        if name in recipe.model_options:
+            raise RecipeError(
+                f"'{name}' is no model option of a recipe: it follows from the dataset and the precision. Remove it."
+            )
+
+
+def check_own_model(network: keras.Model, recipe: Recipe, data: Dataset) -> None:
+    """Hold a user's own model against the data and the recipe.
+
+    Raises:
+        ModelError: its input or output does not fit the images or classes.
+        RecipeError: the recipe asks for options, or a precision, that an already built model cannot be given.
+    """
+    takes, gives = tuple(network.input_shape[1:]), network.output_shape
+    fits = all(size in (None, wanted) for size, wanted in zip(takes, data.image_shape, strict=False))
+    if len(takes) != 3 or not fits or len(gives) != 2 or (gives[1] or 0) < data.num_classes:
+        raise ModelError(
+            f"{network.name} takes images {takes} and ends in {gives}, but {data.name} has images "
+            f"{data.image_shape} of {data.num_classes} classes. Build it for that shape and as many logits."
+        )
+    if recipe.model_options:
+        raise RecipeError(f"{network.name} is built already: it takes no model_options. Remove them.")
+    policies = {layer.dtype_policy.name for layer in network._flatten_layers(include_self=False)}
+    if recipe.precision != "float32" and recipe.precision not in policies:
+        raise RecipeError(
+            f"{network.name} is built already, in {', '.join(sorted(policies))}: it cannot be trained in "
+            f"{recipe.precision}. Build it under that policy."
+        )
 
 
 def with_scaling(network: keras.Model, recipe: Recipe, images: Split, *, name: str) -> keras.Model:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from zoo.data import Dataset
 from zoo.data import load as load_dataset
 from zoo.environment import environment
 from zoo.errors import RecipeError, RunError
+from zoo.recipe import plain
 from zoo.report.statistics import summarize
 from zoo.spec import ModelSpec, Origin, Recipe, Run
 from zoo.training.devices import place
@@ -73,8 +75,9 @@ def train(
         overrides["dataset"] = dataset
     chosen = chosen.override(**overrides)
     placement = place(chosen, device=device, deterministic=deterministic)
+    was_there = output is not None and os.path.isdir(output)  # noqa: PTH112 (Path.is_dir raises under a locked parent)
     folder = new_run_folder(spec.name, chosen.seed, Path(output) if output is not None else None)
-    with _removed_if_empty(folder):
+    with _removed_if_empty(folder, unless=was_there):
         data_began = time.perf_counter()
         data = (
             dataset
@@ -102,12 +105,19 @@ def train(
             "metrics": metrics,
             "timing": session.timing,
             **placement.to_dict(),
-            "environment": {**environment(), "model_origin": str(spec.origin), "data_source": data.source},
+            "environment": {
+                **environment(),
+                "model_origin": str(spec.origin),
+                "data_source": data.source,
+                "data_digests": dict(data.digests),
+            },
             "params": session.model.count_params(),
             "history": session.history,
             "run": str(folder),
         }
-        run = Run(folder=folder, document=_finite(document), recipe=chosen, load=lambda: session.model)
+        if not np.isfinite(session.history[-1]["loss"]) and announce is not None:
+            announce("The loss is not finite: training diverged. Try a lower --learning-rate.")
+        run = Run(folder=folder, document=plain(document), recipe=chosen, load=lambda: session.model)
         write_run(run, session.model)
     return run
 
@@ -129,9 +139,11 @@ def train_seeds(
     """
     if seeds < 1:
         raise RecipeError(f"seeds must be at least 1, received {seeds}. Pass for example 3.")
-    first = 0 if seed is None else seed
+    if seed is None:
+        recipe = arguments.get("recipe", "default")
+        seed = (_spec_of(model).recipe(recipe) if isinstance(recipe, str) else recipe).seed
     documents = []
-    for number in range(first, first + seeds):
+    for number in range(seed, seed + seeds):
         folder = Path(output) / f"s{number}" if output is not None else None
         documents.append(train(model, seed=number, output=folder, **arguments).to_dict())
     measured = {name: [run["metrics"][name] for run in documents] for name in documents[0]["metrics"]}
@@ -151,21 +163,11 @@ def _spec_of(model: str | ModelSpec | keras.Model) -> ModelSpec:
 
 
 @contextlib.contextmanager
-def _removed_if_empty(folder: Path) -> Iterator[None]:
-    """A run that fails before it has written anything leaves no empty folder behind."""
+def _removed_if_empty(folder: Path, *, unless: bool) -> Iterator[None]:
+    """A run that fails before it has written anything leaves no empty folder behind, `unless` it was there before."""
     try:
         yield
     finally:
         with contextlib.suppress(OSError):
-            folder.rmdir()  # refuses, as it should, once there is a file inside
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: a loss that diverged is written as null."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
+            if not unless:
+                folder.rmdir()  # refuses, as it should, once there is a file inside
