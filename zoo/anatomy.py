@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from zoo.lazy import keras, tf
@@ -25,9 +25,6 @@ class LayerFacts:
     params: int
     macs: int
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Anatomy:
@@ -37,9 +34,6 @@ class Anatomy:
     params: int
     trainable_params: int
     macs: int
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def dissect(model: keras.Model) -> Anatomy:

@@ -11,7 +11,6 @@ import io
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,8 +97,9 @@ def _announce(line: str) -> None:
 
 def _report(as_json: bool, document: Any, printer: Callable[[Any], None]) -> None:
     """Print a result for a machine or for a person."""
+    document = plain(document)
     if as_json:
-        click.echo(json.dumps(plain(document), indent=2, allow_nan=False))
+        click.echo(json.dumps(document, indent=2, allow_nan=False))
     else:
         printer(document)
 
@@ -127,8 +127,8 @@ def show_command(name: str, as_json: bool) -> None:
     spec = _find(name)
     _tensorflow()
     model = registry.build(spec)
-    layers = spec.guard(lambda: anatomy.dissect(model)) if spec.guard else anatomy.dissect(model)
-    _report(as_json, {**spec.to_dict(), "anatomy": layers.to_dict()}, show.print_model)
+    layers = spec.guarded(lambda: anatomy.dissect(model))
+    _report(as_json, {**spec.to_dict(), "anatomy": layers}, show.print_model)
 
 
 def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -221,7 +221,7 @@ def data_list_command(as_json: bool) -> None:
     """List the datasets that zoo knows by name."""
     from zoo import data
 
-    _report(as_json, [asdict(info) for info in data.list_datasets()], show.print_datasets)
+    _report(as_json, data.list_datasets(), show.print_datasets)
 
 
 @data_group.command("prepare")
@@ -244,9 +244,9 @@ def data_verify_command(ctx: click.Context, name: str, as_json: bool) -> None:
     """Hash the cached files of the dataset NAME again; exits 1 if one is not what it should be."""
     from zoo import data
 
-    rows = [asdict(row) for row in data.verify(name)]
+    rows = data.verify(name)
     _report(as_json, rows, show.print_verification)
-    if not all(row["ok"] for row in rows):
+    if not all(row.ok for row in rows):
         ctx.exit(1)
 
 
@@ -273,7 +273,7 @@ def plugins_command(check: bool, timeout: float, as_json: bool) -> None:
     from zoo.plugins.status import survey
 
     rows = survey(built_ins=registry.built_ins(), zoo_version=__version__, check=check, timeout=timeout)
-    _report(as_json, [row.to_dict() for row in rows], show.print_plugins)
+    _report(as_json, rows, show.print_plugins)
 
 
 @main.command("new-plugin")
@@ -296,7 +296,7 @@ def doctor_command(as_json: bool) -> None:
     from zoo import doctor
 
     findings = doctor.examine()
-    document = {"summary": doctor.summary(findings), "findings": [finding.to_dict() for finding in findings]}
+    document = {"summary": doctor.summary(findings), "findings": findings}
     _report(as_json, document, show.print_findings)
 
 

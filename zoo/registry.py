@@ -151,11 +151,8 @@ def create(
 
 def build(spec: ModelSpec, *, precision: str | None = None, **arguments: Any) -> Any:
     """Build a spec's model under a precision policy, and leave Keras' global policy as it was."""
-    if precision is not None and precision not in PRECISIONS:
-        raise ModelError(
-            f"precision must be one of {', '.join(PRECISIONS)}, received '{precision}'."
-            f"{suggestion(precision, PRECISIONS)}"
-        )
+    if precision is not None:
+        check_choice("precision", precision, PRECISIONS, ModelError)
     import keras
 
     policy_before = keras.config.dtype_policy()

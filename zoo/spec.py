@@ -32,10 +32,6 @@ class Paper:
     venue: str = ""
     url: str = ""
 
-    def __str__(self) -> str:
-        facts = [self.authors, f"“{self.title}”", self.venue, str(self.year or "")]
-        return ", ".join(fact for fact in facts if fact)
-
 
 @dataclass(frozen=True)
 class Origin:
@@ -112,10 +108,8 @@ class ModelSpec:
         arguments: dict[str, Any] = {"input_shape": shape, **options}
         if num_classes is not None:
             arguments["num_classes"] = _check_num_classes(self.name, num_classes)
-        if self.guard is not None:  # a plugin's builder, which may do anything
-            return self.guard(lambda: self._build_and_check(arguments))
         try:
-            return self._build_and_check(arguments)
+            return self.guarded(lambda: self._build_and_check(arguments))
         except ZooError:
             raise
         except Exception as error:
@@ -125,6 +119,10 @@ class ModelSpec:
                 f"{self.name} cannot be built with {given}: {type(error).__name__}: {cause.rstrip('.')}. "
                 "Change the arguments, or see --traceback."
             ) from error
+
+    def guarded(self, action: Callable[[], Any]) -> Any:
+        """Run `action`, which is or calls the builder's code: a plugin's behind its guard, zoo's own as it is."""
+        return action() if self.guard is None else self.guard(action)
 
     def _build_and_check(self, arguments: dict[str, Any]) -> Any:
         """Call the builder, and hold what it returns to its promise."""

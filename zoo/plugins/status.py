@@ -8,13 +8,12 @@ import sys
 from collections import Counter
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib import metadata
-from typing import Any
 
 from packaging.requirements import Requirement
 
-from zoo.errors import PluginError, UnknownNameError, suggestion
+from zoo.errors import PluginError, UnknownNameError
 from zoo.plugins.discovery import PluginModel, canonical, installed
 from zoo.plugins.isolation import explain
 from zoo.plugins.loading import import_spec
@@ -35,9 +34,6 @@ class PluginStatus:
     location: str
     status: str
     reason: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def survey(
@@ -127,7 +123,7 @@ def check_one(name: str) -> None:
     """
     candidates = installed().named(name)
     if not candidates:
-        raise UnknownNameError(f"There is no plugin '{name}'.{suggestion(name, [])}")
+        raise UnknownNameError(f"There is no plugin '{name}'. 'zoo plugins' lists them.")
     plugin = candidates[0]
     try:
         import_spec(plugin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from zoo.environment import why_no_gpu
@@ -27,9 +27,6 @@ class Placement:
     @property
     def tensorflow_device(self) -> str:
         return f"/{self.device.upper()}" if ":" in self.device else "/CPU:0"
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def place(recipe: Recipe, *, device: str = "auto", deterministic: bool = False) -> Placement:

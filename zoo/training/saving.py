@@ -12,7 +12,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,22 @@ from zoo.spec import Recipe, Run
 from zoo.training.loading import load_model
 
 RUNS = Path("runs")
+
+
+@contextlib.contextmanager
+def run_folder(model: str, seed: int, output: Path | None) -> Iterator[Path]:
+    """Give a folder for a run; if the run fails before it has written anything, a folder made for it goes again.
+
+    Args and errors are those of `new_run_folder`.
+    """
+    was_there = output is not None and os.path.isdir(output)  # noqa: PTH112 (see find_run)
+    folder = new_run_folder(model, seed, output)
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):
+            if not was_there:
+                folder.rmdir()  # refuses, as it should, once there is a file inside
 
 
 def new_run_folder(model: str, seed: int, output: Path | None) -> Path:
@@ -55,7 +71,7 @@ def new_run_folder(model: str, seed: int, output: Path | None) -> Path:
     raise AssertionError("unreachable: numbers do not end")
 
 
-def _with_numbers(folder: Path) -> Iterable[Path]:
+def _with_numbers(folder: Path) -> Iterator[Path]:
     """Two runs may start within one second: the second gets a number."""
     yield folder
     number = 2

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,8 @@ from zoo.errors import RecipeError, RunError
 from zoo.recipe import plain
 from zoo.report.statistics import summarize
 from zoo.spec import ModelSpec, Origin, Recipe, Run
-from zoo.training.devices import place
-from zoo.training.saving import new_run_folder, write_run
+from zoo.training.devices import Placement, place
+from zoo.training.saving import run_folder, write_run
 from zoo.training.session import Session, split
 
 SCHEMA = "zoo.run/1"
@@ -75,15 +73,12 @@ def train(
         overrides["dataset"] = dataset
     chosen = chosen.override(**overrides)
     placement = place(chosen, device=device, deterministic=deterministic)
-    was_there = output is not None and os.path.isdir(output)  # noqa: PTH112 (Path.is_dir raises under a locked parent)
-    folder = new_run_folder(spec.name, chosen.seed, Path(output) if output is not None else None)
-    with _removed_if_empty(folder, unless=was_there):
+    with run_folder(spec.name, chosen.seed, Path(output) if output is not None else None) as folder:
         data_began = time.perf_counter()
-        data = (
-            dataset
-            if isinstance(dataset, Dataset)
-            else load_dataset(chosen.dataset, data_dir=data_dir, announce=announce)
-        )
+        if isinstance(dataset, Dataset):
+            data = dataset
+        else:
+            data = load_dataset(chosen.dataset, data_dir=data_dir, announce=announce)
         chosen = chosen.override(dataset=data.name)
         parts = split(data, chosen, limit)
         data_s = time.perf_counter() - data_began
@@ -91,35 +86,49 @@ def train(
         session.fit(list(callbacks), show=not quiet)
         metrics = session.measure()
         session.timing |= {"data_s": data_s, "total_s": time.perf_counter() - began}
+        if not np.isfinite(session.history[-1]["loss"]) and announce is not None:
+            announce("The loss is not finite: training diverged. Try a lower --learning-rate.")
         document = {
-            "schema": SCHEMA,
-            "model": spec.name,
-            "dataset": data.name,
-            "task": spec.task,
-            "builder": f"{spec.builder.__module__}:{spec.builder.__qualname__}",
-            "seed": chosen.seed,
-            "recipe": recipe if isinstance(recipe, str) else "custom",
-            "recipe_values": chosen.to_dict(),
-            "limit": limit,
-            "class_names": list(data.class_names),
+            **_identity(spec, chosen, recipe, limit),
+            **_circumstances(spec, placement, data),
             "metrics": metrics,
             "timing": session.timing,
-            **placement.to_dict(),
-            "environment": {
-                **environment(),
-                "model_origin": str(spec.origin),
-                "data_source": data.source,
-                "data_digests": dict(data.digests),
-            },
             "params": session.model.count_params(),
             "history": session.history,
             "run": str(folder),
         }
-        if not np.isfinite(session.history[-1]["loss"]) and announce is not None:
-            announce("The loss is not finite: training diverged. Try a lower --learning-rate.")
         run = Run(folder=folder, document=plain(document), recipe=chosen, load=lambda: session.model)
         write_run(run, session.model)
     return run
+
+
+def _identity(spec: ModelSpec, chosen: Recipe, recipe: str | Recipe, limit: int | None) -> dict[str, Any]:
+    """What was trained, and how: enough to do it again."""
+    return {
+        "schema": SCHEMA,
+        "model": spec.name,
+        "builder": f"{spec.builder.__module__}:{spec.builder.__qualname__}",
+        "task": spec.task,
+        "dataset": chosen.dataset,
+        "seed": chosen.seed,
+        "recipe": recipe if isinstance(recipe, str) else "custom",
+        "recipe_values": chosen,
+        "limit": limit,
+    }
+
+
+def _circumstances(spec: ModelSpec, placement: Placement, data: Dataset) -> dict[str, Any]:
+    """On what it ran, with which data."""
+    return {
+        **plain(placement),
+        "class_names": data.class_names,
+        "environment": {
+            **environment(),
+            "model_origin": str(spec.origin),
+            "data_source": data.source,
+            "data_digests": data.digests,
+        },
+    }
 
 
 def train_seeds(
@@ -160,14 +169,3 @@ def _spec_of(model: str | ModelSpec | keras.Model) -> ModelSpec:
     if isinstance(model, keras.Model):
         return ModelSpec(name=model.name, builder=type(model), origin=Origin("yours"))
     raise RunError(f"train takes a model's name, a ModelSpec or a keras.Model, received {model!r}. Pass one of them.")
-
-
-@contextlib.contextmanager
-def _removed_if_empty(folder: Path, *, unless: bool) -> Iterator[None]:
-    """A run that fails before it has written anything leaves no empty folder behind, `unless` it was there before."""
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            if not unless:
-                folder.rmdir()  # refuses, as it should, once there is a file inside
