@@ -22,7 +22,7 @@ from zoo.errors import DuplicateModelError, ModelError, UnknownNameError, sugges
 from zoo.plugins.discovery import PluginModel, canonical, installed
 from zoo.plugins.loading import importing, load_spec
 from zoo.recipe import check_choice
-from zoo.spec import BUILT_IN, PRECISIONS, TASKS, ModelSpec, Origin, Paper, Recipe, spec_of
+from zoo.spec import BUILT_IN, PRECISIONS, TASKS, ModelSpec, Origin, Paper, Published, Recipe, spec_of
 
 _registered: dict[str, ModelSpec] = {}  # built-ins, and what code registered at run time
 _loaded_plugins: dict[str, ModelSpec] = {}  # by qualified name, distribution/model
@@ -40,6 +40,7 @@ def register(
     deviations: Iterable[str] = (),
     min_size: tuple[int, int] = (1, 1),
     recipes: Mapping[str, Recipe] | None = None,
+    published: Mapping[str, Published] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a builder function under its own name, with its facts beside it.
 
@@ -58,6 +59,7 @@ def register(
         deviations: every difference from the paper, one sentence each.
         min_size: the smallest height and width that the architecture takes.
         recipes: named ways to train it; ``default`` is what ``zoo train`` uses.
+        published: what the source of a recipe claims, by the recipe's name; ``zoo reproduce`` checks it.
 
     Raises:
         DuplicateModelError: another builder has this name already.
@@ -74,6 +76,7 @@ def register(
         "deviations": tuple(deviations),
         "min_size": min_size,
         "recipes": dict(recipes or {}),
+        "published": dict(published or {}),
     }
 
     def decorate(builder: Callable[..., Any]) -> Callable[..., Any]:

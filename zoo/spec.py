@@ -17,7 +17,19 @@ from typing import Any
 from zoo.errors import ModelError, UnknownNameError, ZooError, suggestion
 from zoo.recipe import PRECISIONS, Recipe, check_choice, plain
 
-__all__ = ["BUILT_IN", "PRECISIONS", "TASKS", "ModelSpec", "Origin", "Paper", "Recipe", "Run", "spec_of"]
+__all__ = [
+    "BUILT_IN",
+    "PRECISIONS",
+    "TASKS",
+    "Claim",
+    "ModelSpec",
+    "Origin",
+    "Paper",
+    "Published",
+    "Recipe",
+    "Run",
+    "spec_of",
+]
 
 TASKS = ("classification", "detection", "segmentation")
 
@@ -31,6 +43,32 @@ class Paper:
     year: int | None = None
     venue: str = ""
     url: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One accuracy that a recipe's source states, beside what zoo has measured for it.
+
+    `zoo reproduce` trains the recipe anew and sets a third number beside these two.
+    """
+
+    text: str  # in the source's words; empty where it states nothing
+    metric: str = "test_accuracy"  # or train_accuracy (the last epoch's running mean), or val_accuracy@N after epoch N
+    value: float | None = None  # the share that the text states: 0.98
+    at_least: bool = False  # the text says "above"
+    mean: float | None = None  # measured here over `seeds` seeds; None: not yet
+    deviation: float | None = None  # sample standard deviation between those seeds
+    seeds: int = 0
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the source of a recipe claims for it, claim by claim."""
+
+    claims: tuple[Claim, ...]
+    source: str = ""
+    deviations: tuple[str, ...] = ()  # where the recipe differs from the source
+    improves: str = ""  # the recipe whose missed claim this one reaches
 
 
 @dataclass(frozen=True)
@@ -68,6 +106,7 @@ class ModelSpec:
     deviations: tuple[str, ...] = ()
     min_size: tuple[int, int] = (1, 1)  # the smallest height and width that the architecture takes
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    published: Mapping[str, Published] = field(default_factory=dict)  # by recipe name: what its source claims
     origin: Origin = BUILT_IN
     guard: Callable[[Callable[[], Any]], Any] | None = field(default=None, repr=False, compare=False)
 

@@ -52,7 +52,7 @@ def evaluate(
     check_fits(run, dataset)
     placement = place(run.recipe, device=device)
     with tf.device(placement.tensorflow_device):
-        score = CompiledEvaluation(run.model, task_for(run.document["task"]))
+        score = CompiledEvaluation(run.model, task_for(run.document["task"])())
         test = Resident(dataset.test)
         score.compile(test)
         began = time.perf_counter()

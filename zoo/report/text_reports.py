@@ -46,6 +46,8 @@ def print_model(model: Document) -> None:
             print(f"  - {printable(deviation)}")
     for name, recipe in model["recipes"].items():
         print("\n" + printable(f"Recipe {name}: {recipe['note']}"))
+        for deviation in model["published"].get(name, {}).get("deviations", ()):
+            print(f"  - {printable(deviation)}")
     print()
     rows = [
         (row["name"], row["kind"], " x ".join(map(str, row["output_shape"])), row["params"], row["macs"])

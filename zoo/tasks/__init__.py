@@ -8,12 +8,12 @@ from zoo.tasks.classification import Classification
 _TASKS = {"classification": Classification}
 
 
-def task_for(name: str, *, label_smoothing: float = 0.0) -> Classification:
-    """Return the task of that name, ready to score logits.
+def task_for(name: str) -> type[Classification]:
+    """Return the class that scores this task's logits; made without arguments, it scores them plainly.
 
     Raises:
         ModelError: zoo cannot train this task.
     """
     if name not in _TASKS:
         raise ModelError(f"zoo trains {', '.join(_TASKS)}, received a model of task '{name}'. Use its own trainer.")
-    return _TASKS[name](label_smoothing=label_smoothing)
+    return _TASKS[name]

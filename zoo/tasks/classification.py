@@ -1,39 +1,90 @@
-"""Classification: one label per image, softmax cross-entropy on logits, accuracy."""
+"""Classification: one label per image, a loss on logits, accuracy."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
+from zoo.errors import RecipeError
 from zoo.lazy import keras, tf
+from zoo.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Classification:
     """Scores logits (N, classes), float32, against labels (N,), int64."""
 
+    objective: str = "cross_entropy"
     label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] = ()  # one per class; empty: all count alike
+
+    @classmethod
+    def of(cls, recipe: Recipe, labels: np.ndarray, num_classes: int) -> Classification:
+        """Return the task as a recipe trains it.
+
+        Args:
+            recipe: `loss`, `label_smoothing` and `class_weights` are read.
+            labels: of the training images, (N,); `balanced` gives each class its inverse frequency, so that
+                the weights average to one over the images.
+            num_classes: how many a label can name.
+
+        Raises:
+            RecipeError: a weight for a class that does not exist.
+        """
+        return cls(recipe.loss, recipe.label_smoothing, _weights(recipe, labels, num_classes))
 
     def loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """Return the cross-entropy of each example in nats, shape (N,), float32.
+        """Return the loss of each example, shape (N,), float32: cross-entropy in nats, or squared error.
 
         With label smoothing (Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7) that
-        share of each target is spread evenly over all classes.
+        share of each target is spread evenly over all classes. The squared error is summed over the classes.
         """
-        if not self.label_smoothing:
+        losses = self._unweighted(labels, logits)
+        return losses * tf.gather(tf.constant(self.class_weights), labels) if self.class_weights else losses
+
+    def _unweighted(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        if self.objective == "cross_entropy" and not self.label_smoothing:
             return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
         num_classes = logits.shape[-1]
         spread = self.label_smoothing / num_classes
         targets = tf.one_hot(labels, num_classes, on_value=1.0 - self.label_smoothing + spread, off_value=spread)
+        if self.objective == "squared_error":
+            return tf.reduce_sum(tf.math.squared_difference(logits, targets), axis=-1)
         return tf.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits)
 
     def count_correct(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """Return how many of the batch are right, int32 scalar."""
         return tf.math.count_nonzero(tf.equal(tf.argmax(logits, axis=-1), labels), dtype=tf.int32)
 
-    def keras_loss(self) -> keras.losses.Loss:
-        """Return the cross-entropy as a Keras object, without label smoothing, for ``model.compile``."""
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    def plain(self) -> Classification:
+        """Return the task as finished models are measured: the same loss, no smoothing, no weights."""
+        return dataclasses.replace(self, label_smoothing=0.0, class_weights=())
+
+    def keras_loss(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+        """Return the plain loss as ``model.compile`` takes it."""
+        return self.plain().loss
 
     def keras_metrics(self) -> list[keras.metrics.Metric]:
         """Return the same metrics as Keras objects, for ``model.compile``."""
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+
+def _weights(recipe: Recipe, labels: np.ndarray, num_classes: int) -> tuple[float, ...]:
+    """Return one weight per class, or nothing where all count alike."""
+    if not recipe.class_weights:
+        return ()
+    if isinstance(recipe.class_weights, str):
+        counts = np.bincount(labels, minlength=num_classes)
+        present = counts > 0
+        return tuple(np.divide(len(labels), present.sum() * counts, out=np.ones(num_classes), where=present).tolist())
+    weights = [1.0] * num_classes
+    for label, weight in recipe.class_weights.items():
+        if int(label) >= num_classes:
+            raise RecipeError(
+                f"class_weights names class {label}, but the labels are 0 to {num_classes - 1}. Change class_weights."
+            )
+        weights[int(label)] = float(weight)
+    return tuple(weights)

@@ -6,7 +6,6 @@ live while the steps between them cost nothing but arithmetic. Images stay uint8
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -115,7 +114,7 @@ class CompiledLoop:
         self._seconds_per_step = 0.0
         self._step = tf.function(self._train_step, jit_compile=True) if xla else self._train_step
         self._compiled: dict[int, Any] = {}
-        self.evaluate = CompiledEvaluation(model, dataclasses.replace(task, label_smoothing=0.0))
+        self.evaluate = CompiledEvaluation(model, task.plain())
 
     def warm_up(self, data: Resident, *, examples: int) -> float:
         """Trace, compile and run every step shape once, put all variables back, and return the seconds it took.

@@ -82,7 +82,7 @@ class Session:
                     **recipe.model_options,
                 )
             self.model = with_scaling(network, recipe, parts.train, name=spec.name)
-            self.task = task_for(spec.task, label_smoothing=recipe.label_smoothing)
+            self.task = task_for(spec.task).of(recipe, parts.train.labels, data.num_classes)
             self.steps = -(-len(parts.train) // recipe.batch_size)
             self.optimizer = make_optimizer(recipe, total_steps=self.steps * recipe.epochs)
             self.optimizer.build(self.model.trainable_variables)
