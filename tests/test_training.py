@@ -15,9 +15,10 @@ from zoo import registry
 from zoo.data import Dataset, Split
 from zoo.errors import DeviceError, ModelError, RecipeError, RunError
 from zoo.spec import Recipe
-from zoo.tasks import task_for
+from zoo.tasks.classification import Classification
 from zoo.training.devices import place
-from zoo.training.epoch import CompiledLoop, Resident, shuffled
+from zoo.training.epoch import CompiledLoop, Totals
+from zoo.training.feeds import make_feed, shuffled
 from zoo.training.optimizers import FusedAdam, make_optimizer, make_schedule
 from zoo.training.saving import load_run
 from zoo.training.session import split, with_scaling
@@ -36,15 +37,21 @@ def _train_by_zoo(model: keras.Model, recipe: Recipe, data: Dataset, *, xla: boo
     steps = -(-len(data.train) // recipe.batch_size)
     optimizer = make_optimizer(recipe, total_steps=steps * recipe.epochs)
     optimizer.build(full.trainable_variables)
-    task = task_for("classification", label_smoothing=recipe.label_smoothing)
-    loop = CompiledLoop(full, optimizer, task, recipe, xla=xla)
-    resident = Resident(data.train)
-    loop.warm_up(resident, examples=len(data.train))
+    task = Classification.of(recipe, data.train.labels, data.num_classes)
+    loop = CompiledLoop(full, optimizer, task, recipe, make_feed(data.train, recipe), xla=xla)
+    loop.warm_up()
     for epoch in range(recipe.epochs):
-        first_step = epoch * steps
-        for chunk in loop.chunks(shuffled(len(data.train), recipe, epoch)):
-            first_step += loop.train(resident, chunk, first_step=first_step).steps
+        _run_epoch(loop, epoch)
+    optimizer.finalize_variable_values(full.trainable_variables)
     return loop
+
+
+def _run_epoch(loop: CompiledLoop, epoch: int) -> Totals:
+    loop.feed.begin(epoch)
+    totals = Totals()
+    while totals.steps < loop.steps:
+        totals = loop.advance(totals, epoch=epoch)
+    return totals
 
 
 @pytest.mark.parametrize("xla", [False, True])
@@ -92,15 +99,16 @@ def test_loss_scaling_survives_overflow(tiny_digits):
     optimizer = make_optimizer(recipe, total_steps=100)
     optimizer.initial_scale = 2.0**30
     optimizer.build(full.trainable_variables)
-    loop = CompiledLoop(full, optimizer, task_for("classification"), recipe, xla=False)
-    resident = Resident(tiny_digits.train)
+    loop = CompiledLoop(full, optimizer, Classification(), recipe, make_feed(tiny_digits.train, recipe), xla=False)
     before = [weight.copy() for weight in full.get_weights()]
-    first = loop.train(resident, np.arange(32, dtype=np.int32), first_step=0)
+    loop.feed.begin(0)
+    first = loop.advance(Totals(), epoch=0)  # a single step
     assert np.isfinite(first.loss)
     assert float(optimizer.dynamic_scale.value) == 2.0**29
     for old, new in zip(before, full.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    loop.train(resident, np.tile(np.arange(120, dtype=np.int32), 10), first_step=1)
+    for epoch in range(10):
+        _run_epoch(loop, epoch)
     assert float(optimizer.dynamic_scale.value) < 2.0**29
     assert any((old != new).any() for old, new in zip(before, full.get_weights(), strict=True))
 
@@ -112,9 +120,7 @@ def test_warming_up_changes_nothing(tiny_digits):
     optimizer = make_optimizer(PLAIN, total_steps=10)
     optimizer.build(model.trainable_variables)
     before = [variable.numpy() for variable in [*model.variables, *optimizer.variables]]
-    CompiledLoop(model, optimizer, task_for("classification"), PLAIN, xla=False).warm_up(
-        Resident(tiny_digits.train), examples=120
-    )
+    CompiledLoop(model, optimizer, Classification(), PLAIN, make_feed(tiny_digits.train, PLAIN), xla=False).warm_up()
     for old, variable in zip(before, [*model.variables, *optimizer.variables], strict=True):
         np.testing.assert_array_equal(old, variable.numpy())
 
@@ -140,21 +146,6 @@ def test_order_is_a_function_of_seed_and_epoch():
     np.testing.assert_array_equal(shuffled(50, recipe, 3), shuffled(50, recipe, 3))
     assert (shuffled(50, recipe, 3) != shuffled(50, recipe, 4)).any()
     assert sorted(shuffled(50, recipe, 3)) == list(range(50))
-
-
-def test_shift_moves_the_batch_and_fills_with_black():
-    """Every shifted image holds the original somewhere within reach, and nothing else."""
-    recipe = PLAIN.override(shift=2)
-    optimizer = make_optimizer(recipe, total_steps=1)
-    loop = CompiledLoop(_model(), optimizer, task_for("classification"), recipe, xla=False)
-    image = np.zeros((1, 28, 28, 1), "uint8")
-    image[0, 10:14, 12:15] = 200
-    places = set()
-    for step in range(60):
-        moved = loop._augment(tf.constant(image), tf.constant(step)).numpy()
-        assert moved.sum() == image.sum()
-        places.add(tuple(np.argwhere(moved[0, :, :, 0])[0] - (10, 12)))
-    assert {row for row, _ in places} == {-2, -1, 0, 1, 2} == {column for _, column in places}
 
 
 def test_callbacks_are_ordinary_keras_callbacks(tiny_digits, tmp_path):

@@ -6,6 +6,7 @@ status, errors) goes to standard error. Exit codes: 0; 1 for any `ZooError`; 2 f
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import io
 import json
@@ -18,7 +19,7 @@ import click
 
 from zoo import __version__
 from zoo.errors import ZooError
-from zoo.recipe import plain
+from zoo.recipe import Recipe, plain
 from zoo.report import text_reports as show
 from zoo.report.text import printable
 
@@ -52,9 +53,19 @@ class _Command(click.Command):
             lines = (printable(line) for line in str(error).splitlines())
             click.echo("Error: " + "\n".join(lines), err=True)
             ctx.exit(1)
-        except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
+        except KeyboardInterrupt as interruption:
+            click.echo(str(interruption) or "Interrupted.", err=True)
             ctx.exit(130)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the options that override a recipe apart from the others."""
+        options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
+        listed = [(isinstance(option, _RecipeOption), option.get_help_record(ctx)) for option in options]
+        for of_recipe, heading in ((False, "Options"), (True, "Options that override the recipe")):
+            records = [record for kind, record in listed if kind is of_recipe and record is not None]
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.traceback_wanted = "--traceback" in args  # type: ignore[attr-defined]
@@ -131,26 +142,40 @@ def show_command(name: str, as_json: bool) -> None:
     _report(as_json, {**spec.to_dict(), "anatomy": layers}, show.print_model)
 
 
-def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of ``train`` that override a field of the recipe, and those that say where and how much."""
+class _RecipeOption(click.Option):
+    """An option that overrides a field of the recipe; help shows these apart."""
+
+    @classmethod
+    def of(cls, field: dataclasses.Field[Any]) -> _RecipeOption:
+        """Return the option of one field, made from what the recipe knows about it."""
+        flag = "--" + field.name.replace("_", "-")
+        meaning = field.metadata["meaning"]
+        choices = "|".join(field.metadata["choices"]) or None
+        if "bool" in str(field.type):
+            return cls([f"{flag}/--no-{flag[2:]}", field.name], default=None, help=meaning)
+        kind = {"int": int, "float": float}.get(str(field.type), str)
+        return cls([flag, field.name], type=kind, metavar=choices, help=meaning)
+
+
+RECIPE_FIELDS = {field.name for field in dataclasses.fields(Recipe)}
+NOT_OPTIONS = ("note", "model_options", "optimizer_options")  # what a recipe is not called by, and what takes --set
+
+
+def _train_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of ``train``: where and how much, then one for each field of a recipe."""
     options = [
-        click.option("--dataset", help="mnist, digits, fashion_mnist, or a TFDS name. [default: the recipe's]"),
         DATA_DIR_OPTION,
-        click.option("--recipe", default="default", show_default=True, help="One of the model's recipes."),
-        click.option("--epochs", type=int, help="Passes over the training images."),
-        click.option("--batch-size", type=int, help="Images per step."),
-        click.option("--learning-rate", type=float, help="The peak, where the schedule has one."),
-        click.option("--precision", help="float32, mixed_bfloat16 or mixed_float16."),
-        click.option("--xla/--no-xla", default=None, help="Compile the step by XLA. [default: on with a GPU]"),
+        click.option("--recipe", help="One of the model's recipes. [default: default]"),
         DEVICE_OPTION,
-        click.option("--seed", type=int, help="Of weights, order, augmentation and dropout."),
         click.option("--seeds", type=int, help="Train this many times, with consecutive seeds, and summarise."),
         click.option("--deterministic", is_flag=True, help="The same seed gives the same bits; slower."),
         click.option("--limit", type=int, help="Train on the first N images of a seeded shuffle."),
-        click.option("--validation-split", type=float, help="Share of the training images held out."),
         click.option(
             "--output", type=click.Path(path_type=Path), help="The run folder. [default: runs/<model>-<time>-s<seed>]"
         ),
+        click.option("--resume", metavar="RUN", help="Continue a run that was stopped, as it was begun."),
+        click.option("--tensorboard", is_flag=True, help="Write event files for TensorBoard into the run folder."),
+        click.option("--report/--no-report", default=True, help="End with the evaluation in full. [default: on]"),
         click.option(
             "--set", "settings", multiple=True, metavar="KEY=VALUE",
             help="Override any field of the recipe, or model_options.KEY; may be repeated.",
@@ -158,30 +183,43 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--quiet", is_flag=True, help="Show no progress."),
         JSON_OPTION,
     ]  # fmt: skip
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+    wrapped = functools.reduce(lambda inner, option: option(inner), reversed(options), command)
+    fields = [field for field in dataclasses.fields(Recipe) if field.name not in NOT_OPTIONS]
+    own: list[click.Parameter] = vars(wrapped).setdefault("__click_params__", [])
+    own[:0] = [_RecipeOption.of(field) for field in reversed(fields)]
+    return wrapped
 
 
 @main.command("train")
-@click.argument("name")
-@_recipe_options
-def train_command(
-    name: str, as_json: bool, quiet: bool, seeds: int | None, settings: tuple[str, ...], **arguments: Any
-) -> None:
-    """Train the model NAME and write a run folder."""
-    from zoo.settings import parse_settings
+@click.argument("name", required=False)
+@_train_options
+def train_command(name: str | None, as_json: bool, report: bool, settings: tuple[str, ...], **arguments: Any) -> None:
+    """Train the model NAME and write a run folder, or continue one with --resume."""
+    from zoo.settings import literal, parse_settings
 
-    overrides = parse_settings(settings)
-    _find(name).recipe(arguments["recipe"]).override(**overrides)  # complain before TensorFlow loads
+    if name is None and arguments["resume"] is None:
+        raise click.UsageError("Name a model (zoo train lenet5), or a run to continue (zoo train --resume RUN).")
+    arguments = {key: value for key, value in arguments.items() if value is not None}
+    if "class_weights" in arguments:
+        arguments["class_weights"] = literal(arguments["class_weights"])
+    arguments |= parse_settings(settings)
+    if name is not None:  # complain before TensorFlow loads
+        own = {key: value for key, value in arguments.items() if key.partition(".")[0] in RECIPE_FIELDS}
+        _find(name).recipe(arguments.get("recipe", "default")).override(**own)
     _tensorflow()
     from zoo.training import trainer
 
-    if arguments["xla"] is None:
-        del arguments["xla"]  # not given; to a recipe None is a choice: what is fastest here
-    arguments |= {"announce": None if quiet else _announce, "quiet": quiet, **overrides}
-    if seeds is not None:
-        _report(as_json, trainer.train_seeds(name, seeds, **arguments), show.print_seeds)
-    else:
-        _report(as_json, trainer.train(name, **arguments).to_dict(), show.print_run)
+    arguments["announce"] = None if arguments["quiet"] else _announce
+    if "seeds" in arguments:
+        documents = trainer.train_seeds(name, **arguments)
+        _report(as_json, documents, show.print_seeds)
+        return
+    run = trainer.train(name, **arguments)
+    if report:
+        from zoo.evaluation import metrics
+
+        metrics.evaluate(run, announce=_announce)
+    _report(as_json, run.to_dict(), show.print_run)
 
 
 @main.command("evaluate")

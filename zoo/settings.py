@@ -22,11 +22,12 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
         key, equals, value = setting.partition("=")
         if not equals or not key.strip():
             raise RecipeError(f"--set takes KEY=VALUE, received '{setting}'. Write for example --set epochs=3.")
-        overrides[key.strip()] = _literal(value.strip())
+        overrides[key.strip()] = literal(value.strip())
     return overrides
 
 
-def _literal(text: str) -> Any:
+def literal(text: str) -> Any:
+    """Return what a text means as a Python literal, or the text itself."""
     words = {"true": True, "false": False, "none": None, "null": None}
     if text.lower() in words:
         return words[text.lower()]

@@ -15,7 +15,8 @@ from zoo.errors import DataError
 from zoo.spec import Run
 from zoo.tasks import task_for
 from zoo.training.devices import place
-from zoo.training.epoch import CompiledEvaluation, Resident
+from zoo.training.epoch import CompiledEvaluation
+from zoo.training.feeds import Resident
 from zoo.training.saving import load_run
 
 SCHEMA = "zoo.evaluation/1"
@@ -54,7 +55,7 @@ def evaluate(
     with tf.device(placement.tensorflow_device):
         score = CompiledEvaluation(run.model, task_for(run.document["task"])())
         test = Resident(dataset.test)
-        score.compile(test)
+        score.compile(dataset.image_shape)
         began = time.perf_counter()
         totals = score(test)
     return {

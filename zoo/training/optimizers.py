@@ -50,13 +50,19 @@ def make_optimizer(recipe: Recipe, *, total_steps: int) -> keras.optimizers.Opti
     """Return the recipe's optimizer with its schedule, wrapped in dynamic loss scaling for mixed_float16.
 
     Args:
-        recipe: `optimizer`, `optimizer_options`, `learning_rate`, `schedule`, `warmup` and `precision` are read.
-        total_steps: optimizer steps of the whole run, over which the schedule stretches.
+        recipe: what it says about the optimizer, the learning rate and the precision is read.
+        total_steps: batches of the whole run, over which the schedule stretches.
 
     Raises:
         RecipeError: Keras has no such optimizer, or it refuses the options.
     """
-    options = dict(recipe.optimizer_options)
+    options: dict[str, Any] = {}
+    if recipe.weight_averaging:
+        options |= {"use_ema": True, "ema_momentum": recipe.weight_averaging}
+    if recipe.gradient_accumulation > 1:
+        options["gradient_accumulation_steps"] = recipe.gradient_accumulation
+        total_steps //= recipe.gradient_accumulation
+    options |= recipe.optimizer_options
     optimizer_class = _optimizer_class(recipe.optimizer)
     if optimizer_class is keras.optimizers.Adam and not options.get("amsgrad"):
         optimizer_class = FusedAdam
@@ -70,15 +76,15 @@ def make_optimizer(recipe: Recipe, *, total_steps: int) -> keras.optimizers.Opti
 
 
 def make_schedule(recipe: Recipe, *, total_steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Return the learning rate over steps: a number if constant, else a Keras schedule.
+    """Return the learning rate over updates: a number if only a callback changes it, else a Keras schedule.
 
     ``one_cycle`` rises linearly from a 25th of the peak over `warmup` of the steps and falls to zero along a
     cosine (after Smith & Topin 2018, "Super-Convergence"); ``cosine`` only falls.
     """
-    if recipe.schedule == "constant":
+    if recipe.schedule in ("constant", "reduce_on_plateau"):
         return recipe.learning_rate
     if recipe.schedule == "cosine":
-        return keras.optimizers.schedules.CosineDecay(recipe.learning_rate, decay_steps=total_steps)
+        return keras.optimizers.schedules.CosineDecay(recipe.learning_rate, decay_steps=max(1, total_steps))
     warmup_steps = max(1, round(recipe.warmup * total_steps))
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=recipe.learning_rate / 25,
@@ -86,6 +92,22 @@ def make_schedule(recipe: Recipe, *, total_steps: int) -> float | keras.optimize
         warmup_steps=warmup_steps,
         decay_steps=max(1, total_steps - warmup_steps),
     )
+
+
+def swap_averages(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Exchange the weights with their moving averages, where the optimizer keeps some; twice changes nothing.
+
+    Returns:
+        Whether it keeps some.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # within loss scaling
+    if not getattr(inner, "use_ema", False):
+        return False
+    for variable, average in zip(inner._trainable_variables, inner._model_variables_moving_average, strict=True):
+        value = tf.identity(variable.value)
+        variable.assign(average.value)
+        average.assign(value)
+    return True
 
 
 def _optimizer_class(name: str) -> type[keras.optimizers.Optimizer]:

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
+
 from zoo import registry
 from zoo.errors import RunError, UnknownNameError, suggestion
 from zoo.files import atomic_path, atomic_write
@@ -27,16 +29,33 @@ RUNS = Path("runs")
 
 
 @contextlib.contextmanager
-def run_folder(model: str, seed: int, output: Path | None) -> Iterator[Path]:
-    """Give a folder for a run; if the run fails before it has written anything, a folder made for it goes again.
+def run_folder(model: str, seed: int, output: Path | None, *, again: bool = False) -> Iterator[Path]:
+    """Give a folder for a run to one process at a time.
 
-    Args and errors are those of `new_run_folder`.
+    If the run fails before it has written anything, a folder made for it goes again.
+
+    Args:
+        again: `output` is the folder of a run that is continued. The other arguments and the errors are those of
+            `new_run_folder`.
+
+    Raises:
+        RunError: another process trains in it.
     """
     was_there = output is not None and os.path.isdir(output)  # noqa: PTH112 (see find_run)
-    folder = new_run_folder(model, seed, output)
+    folder = output if again and output is not None else new_run_folder(model, seed, output)
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise RunError(f"Another process is training in {folder}. Wait for it, or choose another folder.") from None
+    except OSError as error:
+        raise RunError(f"{folder} cannot be written: {error.strerror or error}. Change its permissions.") from error
     try:
         yield folder
     finally:
+        with contextlib.suppress(OSError):
+            (folder / ".lock").unlink()  # before the release, while nobody else can hold it
+        lock.release()
         with contextlib.suppress(OSError):
             if not was_there:
                 folder.rmdir()  # refuses, as it should, once there is a file inside
@@ -87,8 +106,7 @@ def write_run(run: Run, model: Any) -> None:
         RunError: the folder has gone or the disk is full.
     """
     try:
-        with atomic_path(run.folder / "model.keras") as path:
-            _uncompiled(model).save(path)
+        save_model(model, run.folder / "model.keras")
         atomic_write(run.folder / "history.csv", _history_csv(run.document["history"]))
         title = f"{run.document['model']} on {run.document['dataset']}, seed {run.document['seed']}"
         training_curves(run.document["history"], run.folder / "curves.png", title=title)
@@ -98,6 +116,12 @@ def write_run(run: Run, model: Any) -> None:
         raise RunError(
             f"{run.folder} cannot be written: {reason}. Free some space or choose another --output."
         ) from error
+
+
+def save_model(model: Any, path: Path) -> None:
+    """Write a model without its optimizer, all of it or nothing. Raises OSError."""
+    with atomic_path(path) as temporary:
+        _uncompiled(model).save(temporary)
 
 
 def _uncompiled(model: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +17,14 @@ from zoo.data import Dataset, Split
 from zoo.errors import ModelError, RecipeError
 from zoo.spec import ModelSpec, Recipe
 from zoo.tasks import task_for
+from zoo.training.callbacks import restore_states, states_of
+from zoo.training.checkpoint import Checkpoint, names_and_values
 from zoo.training.devices import Placement, synchronize
 from zoo.training.display import Progress
-from zoo.training.epoch import CompiledLoop, Resident, Totals, shuffled
-from zoo.training.optimizers import make_optimizer
+from zoo.training.epoch import CompiledLoop, Totals
+from zoo.training.feeds import Resident, make_feed
+from zoo.training.interruption import Interruption, TrainingInterrupted
+from zoo.training.optimizers import make_optimizer, swap_averages
 
 
 @dataclass(frozen=True)
@@ -65,11 +71,14 @@ class Session:
     ) -> None:
         self.recipe, self.placement = recipe, placement
         self.history: list[dict[str, float]] = []
-        self.timing: dict[str, float] = {}
+        self.timing: dict[str, float] = {"train_s": 0.0}
+        self.epoch, self.totals = 0, Totals()  # finished epochs; the sums of the one that is under way
+        self._stopped = False  # a callback had ended the training when the checkpoint was taken
         self.device = tf.device(placement.tensorflow_device)
         keras.utils.set_random_seed(recipe.seed)
         with self.device:
-            self.parts = {name: Resident(part) for name, part in vars(parts).items() if part is not None}
+            self.held_out = Resident(parts.validation) if parts.validation else None
+            self.test = Resident(parts.test)
             if isinstance(network, keras.Model):
                 check_own_model(network, recipe, data)
             else:
@@ -82,92 +91,145 @@ class Session:
                     **recipe.model_options,
                 )
             self.model = with_scaling(network, recipe, parts.train, name=spec.name)
-            self.task = task_for(spec.task).of(recipe, parts.train.labels, data.num_classes)
-            self.steps = -(-len(parts.train) // recipe.batch_size)
-            self.optimizer = make_optimizer(recipe, total_steps=self.steps * recipe.epochs)
+            task = task_for(spec.task).of(recipe, parts.train.labels, data.num_classes)
+            feed = make_feed(parts.train, recipe)
+            steps = -(-feed.examples // feed.batch_size)
+            self.optimizer = make_optimizer(recipe, total_steps=steps * recipe.epochs)
             self.optimizer.build(self.model.trainable_variables)
-            self.loop = CompiledLoop(self.model, self.optimizer, self.task, recipe, xla=placement.xla)
+            self.loop = CompiledLoop(self.model, self.optimizer, task, recipe, feed, xla=placement.xla)
 
-    def fit(self, callbacks: list[keras.callbacks.Callback], *, show: bool) -> None:
-        """Run the epochs under an ordinary Keras callback list, and keep their record."""
-        with self.device:
-            train = self.parts["train"]
-            self.timing["first_call_s"] = self.loop.warm_up(train, examples=len(train))
+    def fit(
+        self,
+        callbacks: list[keras.callbacks.Callback],
+        *,
+        show: bool,
+        keep: Callable[[Session], None] | None = None,
+        states: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Run the epochs that are left under an ordinary Keras callback list, and keep their record.
+
+        Args:
+            callbacks: told of every epoch, and of every stretch of steps as if it were a batch.
+            show: show progress.
+            keep: called before the first epoch, after each, and when Ctrl-C has been heard; what it sees is
+                what `restore` takes.
+            states: what the callbacks remember, where this goes on from a checkpoint.
+
+        Raises:
+            TrainingInterrupted: Ctrl-C was pressed; `keep` has been called.
+        """
+        with self.device, Interruption() as interruption:
+            self.timing["first_call_s"] = self.timing.get("first_call_s", 0.0) + self.loop.warm_up()
             self._compile_for_callbacks()
-            progress = Progress(len(train)) if show else None
-            watchers = keras.callbacks.CallbackList(
-                [*callbacks, *([progress] if progress else [])],
-                model=self.model,
-                epochs=self.recipe.epochs,
-                steps=self.steps,
-                verbose=0,
-            )
-            self.model.stop_training = False
-            self.timing["train_s"] = 0.0
-            self._images_trained = 0
+            progress = Progress(self.loop.feed.examples) if show else None
+            watchers = self._watchers([*callbacks, *([progress] if progress else [])])
             try:
                 watchers.on_train_begin()
-                for epoch in range(self.recipe.epochs):
-                    watchers.on_epoch_begin(epoch)
-                    logs = self.train_epoch(epoch, watchers)
-                    watchers.on_epoch_end(epoch, logs)
-                    if self.model.stop_training:
-                        break
-                self.optimizer.finalize_variable_values(self.model.trainable_variables)
-                watchers.on_train_end(logs)
+                if states:
+                    restore_states(callbacks, states)
+                if keep:
+                    keep(self)
+                while self.epoch < self.recipe.epochs and not self.model.stop_training:
+                    self._run_epoch(watchers, interruption)
+                    if keep:
+                        keep(self)
+                    if interruption.requested:
+                        raise TrainingInterrupted
+                swap_averages(self.optimizer)
+                watchers.on_train_end(self.history[-1])
             finally:
                 if progress:
                     progress.close()
-            self.timing["images_per_s"] = self._images_trained / self.timing["train_s"]
+            self.timing["images_per_s"] = self.timing.pop("images") / self.timing["train_s"]
 
-    def train_epoch(self, epoch: int, watchers: keras.callbacks.CallbackList) -> dict[str, float]:
-        """Train once over the data, then measure the validation images."""
-        train = self.parts["train"]
-        sums = Totals()
+    def _run_epoch(self, watchers: keras.callbacks.CallbackList, interruption: Interruption) -> None:
+        """Train once over the data, or from where it was stopped to the end, and measure the validation images."""
+        watchers.on_epoch_begin(self.epoch)
         rate = float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
+        seconds, images = self._train_steps(watchers, interruption)
+        if interruption.requested and self.totals.steps < self.loop.steps:
+            return
+        logs = self.totals.logs()
+        swap_averages(self.optimizer)  # what is measured, and seen by callbacks, are the averages
+        if self.recipe.validates:
+            logs |= self.loop.evaluate(self.test if self.held_out is None else self.held_out).logs("val_")
+        logs |= {"learning_rate": rate, "seconds": seconds, "images_per_s": images / seconds}
+        self.history.append({"epoch": self.epoch + 1, **logs})
+        watchers.on_epoch_end(self.epoch, logs)
+        swap_averages(self.optimizer)
+        self.epoch, self.totals = self.epoch + 1, Totals()
+
+    def _train_steps(self, watchers: keras.callbacks.CallbackList, interruption: Interruption) -> tuple[float, int]:
+        """Train stretch after stretch; return the seconds and the images of this epoch, earlier sittings included."""
+        self.loop.feed.begin(self.epoch, self.totals.steps)
+        first = self.totals.examples
         synchronize()
         began = time.perf_counter()
-        for chunk in self.loop.chunks(shuffled(len(train), self.recipe, epoch)):
-            watchers.on_train_batch_begin(sums.steps)
-            sums += self.loop.train(train, chunk, first_step=epoch * self.steps + sums.steps)
+        while self.totals.steps < self.loop.steps and not (self.model.stop_training or interruption.requested):
+            watchers.on_train_batch_begin(self.totals.steps)
+            self.totals = self.loop.advance(self.totals, epoch=self.epoch)
             elapsed = time.perf_counter() - began
-            live = {**sums.logs(), "examples": sums.examples, "images_per_s": sums.examples / elapsed}
-            watchers.on_train_batch_end(sums.steps - 1, live)
-            if self.model.stop_training:
-                break
+            speed = (self.totals.examples - first) / elapsed
+            live = {**self.totals.logs(), "examples": self.totals.examples, "images_per_s": speed}
+            watchers.on_train_batch_end(self.totals.steps - 1, live)
         synchronize()
-        seconds = time.perf_counter() - began
+        seconds, images = time.perf_counter() - began, self.totals.examples - first
         self.timing["train_s"] += seconds
-        self._images_trained += sums.examples
-        logs = sums.logs()
-        if "validation" in self.parts:
-            logs |= self.loop.evaluate(self.parts["validation"]).logs("val_")
-        logs |= {"learning_rate": rate, "seconds": seconds, "images_per_s": sums.examples / seconds}
-        self.history.append({"epoch": epoch + 1, **logs})
-        return logs
+        self.timing["images"] = self.timing.get("images", 0) + images
+        return seconds, images
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go to where the checkpoint was taken; call it before `fit`."""
+        with self.device:
+            checkpoint.restore(self.loop.variables)
+        self.epoch, self.totals = checkpoint.epoch, Totals(**checkpoint.totals)
+        self.history, self.timing = [dict(row) for row in checkpoint.history], dict(checkpoint.timing)
+        self._stopped = checkpoint.stopped
+
+    def checkpoint(self, document: Mapping[str, Any], callbacks: Sequence[keras.callbacks.Callback]) -> Checkpoint:
+        """Return where the training stands."""
+        names, values = names_and_values(self.loop.variables)
+        return Checkpoint(
+            document=document,
+            epoch=self.epoch,
+            totals=dataclasses.asdict(self.totals),
+            stopped=self.model.stop_training,
+            history=self.history,
+            timing=self.timing,
+            variables=values,
+            names=names,
+            states=states_of(callbacks),
+        )
 
     def measure(self) -> dict[str, float]:
         """Measure the finished model: on validation where there is one, and once on the test set."""
         metrics: dict[str, float] = {}
         began = time.perf_counter()
         with self.device:
-            for part, prefix in (("validation", "validation_"), ("test", "test_")):
-                if part in self.parts:
-                    metrics |= self.loop.evaluate(self.parts[part]).logs(prefix)
+            if self.held_out is not None:
+                metrics |= self.loop.evaluate(self.held_out).logs("validation_")
+            metrics |= self.loop.evaluate(self.test).logs("test_")
         self.timing["evaluate_s"] = time.perf_counter() - began
         return metrics
+
+    def _watchers(self, callbacks: Sequence[keras.callbacks.Callback]) -> keras.callbacks.CallbackList:
+        """Return the list that Keras itself would make, its model told whether the training has ended already."""
+        watchers = keras.callbacks.CallbackList(
+            list(callbacks), model=self.model, epochs=self.recipe.epochs, steps=self.loop.steps, verbose=0
+        )
+        self.model.stop_training = self._stopped
+        return watchers
 
     def _compile_for_callbacks(self) -> None:
         """Give callbacks the compiled model they expect, metric names included."""
         self.model.compile(
             optimizer=self.optimizer,
-            loss=self.task.keras_loss(),
-            metrics=self.task.keras_metrics(),
+            loss=self.loop.task.keras_loss(),
+            metrics=self.loop.task.keras_metrics(),
             auto_scale_loss=False,
         )
-        test = self.parts["test"]
-        logits = self.model(tf.cast(test.images[:1], tf.float32), training=False)
-        self.model.compute_metrics(test.images[:1], test.labels[:1], logits)
+        logits = self.model(tf.cast(self.test.images[:1], tf.float32), training=False)
+        self.model.compute_metrics(self.test.images[:1], self.test.labels[:1], logits)
         self.model.reset_metrics()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -10,33 +12,37 @@ from typing import Any
 import keras
 import numpy as np
 
-from zoo import registry
 from zoo.data import Dataset
-from zoo.data import load as load_dataset
 from zoo.environment import environment
 from zoo.errors import RecipeError, RunError
 from zoo.recipe import plain
 from zoo.report.statistics import summarize
-from zoo.spec import ModelSpec, Origin, Recipe, Run
+from zoo.spec import ModelSpec, Recipe, Run
+from zoo.training.callbacks import check_callbacks, forgetful, recipe_callbacks, selected_epoch
+from zoo.training.checkpoint import Checkpoint
+from zoo.training.checkpoint import read as read_checkpoint
+from zoo.training.checkpoint import remove as remove_checkpoint
 from zoo.training.devices import Placement, place
-from zoo.training.saving import run_folder, write_run
-from zoo.training.session import Session, split
-
-SCHEMA = "zoo.run/1"
+from zoo.training.interruption import TrainingInterrupted
+from zoo.training.plan import Plan, cautions, check_same_data, plan_again, plan_run, refuse_changes
+from zoo.training.saving import find_run, run_folder, save_model, write_run
+from zoo.training.session import Parts, Session, split
 
 
 def train(
-    model: str | ModelSpec | keras.Model,
+    model: str | ModelSpec | keras.Model | None = None,
     *,
     dataset: str | Dataset | None = None,
     data_dir: str | Path | None = None,
-    recipe: str | Recipe = "default",
+    recipe: str | Recipe | None = None,
     seed: int | None = None,
     limit: int | None = None,
     device: str = "auto",
     deterministic: bool = False,
     callbacks: Iterable[keras.callbacks.Callback] = (),
+    tensorboard: bool = False,
     output: str | Path | None = None,
+    resume: str | Path | None = None,
     quiet: bool = True,
     announce: Callable[[str], None] | None = None,
     **overrides: Any,
@@ -48,13 +54,17 @@ def train(
             recipe says to logits (N, classes).
         dataset: a dataset's name or a loaded `Dataset`; the recipe's own if not given.
         data_dir: a folder of files to read the dataset from.
-        recipe: the name of one of the model's recipes, or a `Recipe`.
+        recipe: the name of one of the model's recipes, or a `Recipe`; ``default`` if not given.
         seed: of weights, order, augmentation and dropout; the recipe's own if not given.
         limit: train on the first so many images of a seeded shuffle; the test set stays whole.
         device: auto, cpu, gpu or gpu:N.
         deterministic: the same seed gives the same bits.
-        callbacks: ordinary Keras callbacks. Batch hooks run once per chunk of steps, a few times a second.
+        callbacks: ordinary Keras callbacks. Batch hooks run once per stretch of steps, a few times a second. Those
+            with ``get_state()`` and ``set_state(state)`` go on where they were when a run is continued.
+        tensorboard: write event files into the run folder's ``tensorboard``.
         output: the run folder; ``runs/<model>-<time>-s<seed>`` if not given.
+        resume: a run folder, or its name inside ``runs/``, whose training was stopped: continue it as it was begun.
+            Pass nothing else but `device`, and again what was passed as an object (model, dataset, callbacks).
         quiet: show no progress.
         announce: receives status lines, such as where data is fetched from.
         overrides: fields of the recipe, as in ``epochs=3``; see `Recipe`.
@@ -64,75 +74,146 @@ def train(
 
     Raises:
         ZooError: a name, value, file or device is not what it must be. See `zoo.errors`.
+        TrainingInterrupted: Ctrl-C (a KeyboardInterrupt); what was trained is saved, `resume` continues it.
     """
     began = time.perf_counter()
-    spec = _spec_of(model)
-    chosen = spec.recipe(recipe) if isinstance(recipe, str) else recipe
-    overrides = {**overrides, "seed": seed}
-    if isinstance(dataset, str):
-        overrides["dataset"] = dataset
-    chosen = chosen.override(**overrides)
-    placement = place(chosen, device=device, deterministic=deterministic)
-    with run_folder(spec.name, chosen.seed, Path(output) if output is not None else None) as folder:
+    loaded = dataset if isinstance(dataset, Dataset) else None
+    overrides = {**overrides, "seed": seed, "dataset": None if loaded else dataset}
+    checkpoint, left = None, None
+    if resume is not None:
+        refuse_changes({**overrides, "data_dir": data_dir, "recipe": recipe, "limit": limit, "output": output})
+        left = find_run(resume)
+        checkpoint = read_checkpoint(left)
+        plan = plan_again(checkpoint, model)
+    elif model is None:
+        raise RunError("train takes a model, or a run to resume; received neither. Pass for example 'lenet5'.")
+    else:
+        settings = {"limit": limit, "deterministic": deterministic, "tensorboard": tensorboard}
+        plan = plan_run(model, recipe, overrides, data_dir=data_dir, **settings)
+    placement = place(plan.recipe, device=device, deterministic=plan.deterministic)
+    where = Path(output) if output is not None else left
+    with run_folder(plan.spec.name, plan.recipe.seed, where, again=resume is not None) as folder:
+        work = _Work(plan, placement, folder, list(callbacks), began, checkpoint, announce)
+        return work.run(loaded, show=not quiet)
+
+
+class _Work:
+    """One sitting of a run: from its plan, or from where it was stopped, to its files."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        placement: Placement,
+        folder: Path,
+        callbacks: list[keras.callbacks.Callback],
+        began: float,
+        checkpoint: Checkpoint | None,
+        announce: Callable[[str], None] | None,
+    ) -> None:
+        self.plan, self.placement, self.folder, self.began = plan, placement, folder, began
+        self.checkpoint, self.announce = checkpoint, announce or _say_nothing
+        tensorboard = folder / "tensorboard" if plan.tensorboard else None
+        own = recipe_callbacks(plan.recipe, save=self._save_best, tensorboard=tensorboard)
+        check_callbacks(callbacks, plan.recipe)
+        self.callbacks = [*own, *callbacks]
+
+    def run(self, loaded: Dataset | None, *, show: bool) -> Run:
+        """Train, measure, write."""
         data_began = time.perf_counter()
-        if isinstance(dataset, Dataset):
-            data = dataset
-        else:
-            data = load_dataset(chosen.dataset, data_dir=data_dir, announce=announce)
-        chosen = chosen.override(dataset=data.name)
-        parts = split(data, chosen, limit)
+        data = self.plan.load_data(loaded, self.announce)
+        recipe = self.plan.recipe.override(dataset=data.name)
+        for caution in cautions(self.plan, data):
+            (warnings.warn if self.announce is _say_nothing else self.announce)(caution)
+        parts = split(data, recipe, self.plan.limit)
         data_s = time.perf_counter() - data_began
-        session = Session(spec, chosen, placement, data, parts, network=model)
-        session.fit(list(callbacks), show=not quiet)
+        self.document = {**self.plan.to_dict(), "dataset": data.name, "recipe_values": recipe}
+        self.document |= _circumstances(self.plan.spec, self.placement, data, parts)
+        session = Session(self.plan.spec, recipe, self.placement, data, parts, network=self.plan.network)
+        if self.checkpoint is not None:
+            self._go_back(session, data)
+        session.timing["data_s"] = session.timing.get("data_s", 0.0) + data_s
+        self._earlier_s = session.timing.get("total_s", 0.0)
+        states = self.checkpoint.states if self.checkpoint else ()
+        try:
+            session.fit(self.callbacks, show=show, keep=self._keep, states=states)
+        except TrainingInterrupted:
+            raise TrainingInterrupted(self._how_to_continue(session)) from None
+        return self._finish(session)
+
+    def _go_back(self, session: Session, data: Dataset) -> None:
+        """Put a new session where the checkpoint was taken, and say what is not as it was then."""
+        assert self.checkpoint is not None
+        check_same_data(self.checkpoint, data)
+        session.restore(self.checkpoint)
+        then, now = self.checkpoint.document, self.document
+        self.document["continued_at"] = [*then.get("continued_at", []), session.epoch]
+        for name in ("tensorflow", "keras", "numpy", "cpu"):
+            if then["environment"].get(name) != now["environment"][name]:
+                was, is_now = then["environment"].get(name), now["environment"][name]
+                self.announce(f"The run was begun with {name} {was}, and is continued with {is_now}: bits may differ.")
+        for name in forgetful(self.callbacks):
+            self.announce(f"{name} begins anew: it has no get_state() and set_state(state) to continue by.")
+
+    def _keep(self, session: Session) -> None:
+        """Write a checkpoint."""
+        session.timing["total_s"] = self._earlier_s + time.perf_counter() - self.began
+        session.checkpoint(self.document, self.callbacks).write(self.folder)
+
+    def _save_best(self, model: keras.Model) -> None:
+        save_model(model, self.folder / "best.keras")
+
+    def _how_to_continue(self, session: Session) -> str:
+        done = f"{session.epoch} of {self.plan.recipe.epochs} epochs"
+        if session.totals.steps:
+            done += f" and {session.totals.steps} of {session.loop.steps} steps"
+        return f"Stopped after {done}. Continue: zoo train --resume {shlex.quote(str(self.folder))}"
+
+    def _finish(self, session: Session) -> Run:
+        """Measure the trained model, and write its record in place of the checkpoint."""
         metrics = session.measure()
-        session.timing |= {"data_s": data_s, "total_s": time.perf_counter() - began}
-        if not np.isfinite(session.history[-1]["loss"]) and announce is not None:
-            announce("The loss is not finite: training diverged. Try a lower --learning-rate.")
-        document = {
-            **_identity(spec, chosen, recipe, limit),
-            **_circumstances(spec, placement, data),
+        session.timing["total_s"] = self._earlier_s + time.perf_counter() - self.began
+        if not np.isfinite(session.history[-1]["loss"]):
+            self.announce("The loss is not finite: training diverged. Try a lower --learning-rate.")
+        self.document |= {
             "metrics": metrics,
             "timing": session.timing,
             "params": session.model.count_params(),
+            "selected_epoch": selected_epoch(self.callbacks),
             "history": session.history,
-            "run": str(folder),
+            "run": str(self.folder),
         }
-        run = Run(folder=folder, document=plain(document), recipe=chosen, load=lambda: session.model)
+        run = Run(folder=self.folder, document=plain(self.document), recipe=session.recipe, load=lambda: session.model)
         write_run(run, session.model)
-    return run
+        remove_checkpoint(self.folder)
+        return run
 
 
-def _identity(spec: ModelSpec, chosen: Recipe, recipe: str | Recipe, limit: int | None) -> dict[str, Any]:
-    """What was trained, and how: enough to do it again."""
-    return {
-        "schema": SCHEMA,
-        "model": spec.name,
-        "builder": f"{spec.builder.__module__}:{spec.builder.__qualname__}",
-        "task": spec.task,
-        "dataset": chosen.dataset,
-        "seed": chosen.seed,
-        "recipe": recipe if isinstance(recipe, str) else "custom",
-        "recipe_values": chosen,
-        "limit": limit,
-    }
+def _say_nothing(_line: str) -> None:
+    """Stand for an `announce` that was not given."""
 
 
-def _circumstances(spec: ModelSpec, placement: Placement, data: Dataset) -> dict[str, Any]:
-    """On what it ran, with which data."""
+def _circumstances(spec: ModelSpec, placement: Placement, data: Dataset, parts: Parts) -> dict[str, Any]:
+    """On what it runs, with which data."""
     return {
         **plain(placement),
         "class_names": data.class_names,
+        "images": {name: 0 if part is None else len(part) for name, part in vars(parts).items()},
         "environment": {
             **environment(),
             "model_origin": str(spec.origin),
             "data_source": data.source,
-            "data_digests": data.digests,
+            "data_digests": dict(data.digests),
         },
     }
 
 
 def train_seeds(
-    model: str | ModelSpec, seeds: int, *, seed: int | None = None, output: str | Path | None = None, **arguments: Any
+    model: str | ModelSpec | keras.Model,
+    seeds: int,
+    *,
+    seed: int | None = None,
+    output: str | Path | None = None,
+    **arguments: Any,
 ) -> dict[str, Any]:
     """Train `seeds` times with consecutive seeds and summarise.
 
@@ -149,8 +230,7 @@ def train_seeds(
     if seeds < 1:
         raise RecipeError(f"seeds must be at least 1, received {seeds}. Pass for example 3.")
     if seed is None:
-        recipe = arguments.get("recipe", "default")
-        seed = (_spec_of(model).recipe(recipe) if isinstance(recipe, str) else recipe).seed
+        seed = plan_run(model, arguments.get("recipe"), {}).recipe.seed
     documents = []
     for number in range(seed, seed + seeds):
         folder = Path(output) / f"s{number}" if output is not None else None
@@ -158,14 +238,3 @@ def train_seeds(
     measured = {name: [run["metrics"][name] for run in documents] for name in documents[0]["metrics"]}
     measured["train_s"] = [run["timing"]["train_s"] for run in documents]
     return {"runs": documents, "summary": {name: summarize(values) for name, values in measured.items()}}
-
-
-def _spec_of(model: str | ModelSpec | keras.Model) -> ModelSpec:
-    """Return the spec of a name; a model of the user's own gets one with its name alone."""
-    if isinstance(model, ModelSpec):
-        return model
-    if isinstance(model, str):
-        return registry.get(model)
-    if isinstance(model, keras.Model):
-        return ModelSpec(name=model.name, builder=type(model), origin=Origin("yours"))
-    raise RunError(f"train takes a model's name, a ModelSpec or a keras.Model, received {model!r}. Pass one of them.")

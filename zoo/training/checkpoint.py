@@ -1,0 +1,168 @@
+"""Where a training stands, in one file that is always whole: written after every epoch, read to continue.
+
+``checkpoint.npz`` holds every variable as an array, and under `manifest` a JSON text with the rest. It is replaced
+by a rename, so a kill at any instant leaves the file before or the file after.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from zoo.errors import RunError
+from zoo.files import atomic_write
+from zoo.recipe import plain
+
+SCHEMA = "zoo.checkpoint/1"
+FILE = "checkpoint.npz"
+ARRAY = "array:"  # what stands in the manifest for an array, before its name
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A moment of a training, from which it goes on as if nothing had happened.
+
+    `document` says what is trained and how (the fields of ``run.json`` that are known beforehand). `epoch` epochs
+    are finished; of the next, the sums in `totals` (`loss`, `correct`, `examples`, `steps`). `variables` are those of
+    the compiled loop, in order; `states` what the callbacks remember.
+    """
+
+    document: Mapping[str, Any]
+    epoch: int
+    totals: Mapping[str, Any]
+    stopped: bool  # a callback has ended the training
+    history: Sequence[Mapping[str, Any]]
+    timing: Mapping[str, float]
+    variables: Sequence[np.ndarray] = field(repr=False)
+    names: Sequence[str] = field(repr=False)
+    states: Sequence[Mapping[str, Any]] = field(repr=False)
+
+    def write(self, folder: Path) -> None:
+        """Put this into `folder` in place of the checkpoint before.
+
+        Raises:
+            RunError: the folder has gone, or cannot be written; the checkpoint before is still there.
+        """
+        arrays = {f"variable/{number}": array for number, array in enumerate(self.variables)}
+        manifest = {
+            "schema": SCHEMA,
+            "document": plain(self.document),
+            "epoch": self.epoch,
+            "totals": self.totals,
+            "stopped": self.stopped,
+            "history": self.history,  # not by `plain`: a loss that is not a number must stay what it is
+            "timing": self.timing,
+            "names": list(self.names),
+            "states": _without_arrays(self.states, "state", arrays),
+        }
+        content = io.BytesIO()
+        np.savez(content, manifest=np.array(json.dumps(manifest)), **arrays)  # type: ignore[arg-type]
+        if not os.path.isdir(folder):  # noqa: PTH112 (atomic_write would make it anew, and hide that it was deleted)
+            raise RunError(f"{folder} has vanished while the model was trained. Train again with another --output.")
+        try:
+            atomic_write(folder / FILE, content.getvalue())
+        except OSError as error:
+            last = f"The checkpoint before stays: --resume {folder}" if (folder / FILE).exists() else "Train again"
+            raise RunError(
+                f"{folder / FILE} cannot be written: {error.strerror or error}. {last} once there is space."
+            ) from error
+
+    def restore(self, variables: Sequence[keras.Variable]) -> None:
+        """Give every variable the value that it had.
+
+        Raises:
+            RunError: they are not the variables that the values are of.
+        """
+        there = [(name, array.shape) for name, array in zip(self.names, self.variables, strict=True)]
+        here = [(variable.path, tuple(variable.shape)) for variable in variables]
+        # Keras numbers layers and seeds as they are made ("seed_generator_3"): only shapes are the same anywhere.
+        for (name, shape), (path, wanted) in zip(there, here, strict=False):
+            if shape != wanted:
+                raise RunError(
+                    f"The checkpoint is of another model: {path} is {wanted}, in the checkpoint {name} is {shape}. "
+                    "Continue the run that it came from, or train again."
+                )
+        if len(there) != len(here):
+            raise RunError(
+                f"The checkpoint is of another model: it holds {len(there)} variables, this one has {len(here)}. "
+                "Continue the run that it came from, or train again."
+            )
+        for variable, value in zip(variables, self.variables, strict=True):
+            variable.assign(value)
+
+
+def names_and_values(variables: Sequence[keras.Variable]) -> tuple[list[str], list[np.ndarray]]:
+    """Return the variables' paths, and copies of their values as NumPy holds them (bfloat16 as float32, exactly)."""
+    values = [variable.value.numpy() for variable in variables]
+    exact = [np.array(value if value.dtype.isbuiltin else value.astype(np.float32)) for value in values]
+    return [variable.path for variable in variables], exact
+
+
+def read(folder: Path) -> Checkpoint:
+    """Read the checkpoint of a run folder; nothing in it can run code.
+
+    Raises:
+        RunError: the run is finished, it was stopped before its first checkpoint, or the file is no checkpoint.
+    """
+    path = folder / FILE
+    if not path.exists() and (folder / "run.json").exists():
+        raise RunError(f"{folder} is finished: there is nothing to continue. Train again with another --output.")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            manifest = json.loads(str(arrays["manifest"]))
+            if manifest["schema"] != SCHEMA:
+                raise RunError(f"{path} is written as {manifest['schema']}; this zoo reads {SCHEMA}. Use that version.")
+            return Checkpoint(
+                document=manifest["document"],
+                epoch=int(manifest["epoch"]),
+                totals=manifest["totals"],
+                stopped=bool(manifest["stopped"]),
+                history=manifest["history"],
+                timing=manifest["timing"],
+                variables=[arrays[f"variable/{number}"] for number in range(len(manifest["names"]))],
+                names=manifest["names"],
+                states=_with_arrays(manifest["states"], arrays),
+            )
+    except FileNotFoundError:
+        raise RunError(
+            f"{folder} holds no {FILE}: it was stopped before its training began. Train again with another --output."
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(f"{path} cannot be read as a checkpoint: {error}. Train again with another --output.") from error
+
+
+def remove(folder: Path) -> None:
+    """Remove the checkpoint of a run that is finished."""
+    (folder / FILE).unlink(missing_ok=True)
+
+
+def _without_arrays(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
+    """Return `value` with each array in it moved to `arrays`, and its name in its place."""
+    if isinstance(value, Mapping):
+        return {str(key): _without_arrays(item, f"{name}/{key}", arrays) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_arrays(item, f"{name}/{number}", arrays) for number, item in enumerate(value)]
+    if isinstance(value, np.ndarray) or keras.ops.is_tensor(value):
+        arrays[name] = np.asarray(value)
+        return ARRAY + name
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _with_arrays(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """Undo `_without_arrays`."""
+    if isinstance(value, dict):
+        return {key: _with_arrays(item, arrays) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_arrays(item, arrays) for item in value]
+    if isinstance(value, str) and value.startswith(ARRAY):
+        return arrays[value.removeprefix(ARRAY)]
+    return value

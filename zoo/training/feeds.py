@@ -1,0 +1,125 @@
+"""Where a step's images come from: held on the device, or streamed to it by ``tf.data``.
+
+Both kinds hand the compiled loop what it needs for a stretch of steps (`arguments`), and draw one batch from that
+inside the graph (`draw`). The order of images follows from seed and epoch alone, so that a run can go on where it
+was stopped.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.data import Split
+from zoo.recipe import Recipe
+
+
+class Feed(Protocol):
+    """What the compiled loop trains on."""
+
+    examples: int  # images of an epoch
+    batch_size: int
+    image_shape: tuple[int, ...]
+
+    @property
+    def signature(self) -> tuple[Any, ...]:
+        """The types of what `arguments` returns, for tracing."""
+
+    def begin(self, epoch: int, first_step: int = 0) -> None:
+        """Go to a step of an epoch, both counted from 0."""
+
+    def arguments(self, steps: int) -> tuple[Any, ...]:
+        """Return what the graph needs for the next `steps` steps, and go past them."""
+
+    def draw(self, arguments: tuple[Any, ...], step: tf.Tensor, /) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return, inside the graph, a batch: uint8 images (B, H, W, C) and int64 labels (B,)."""
+
+
+class Resident:
+    """A split's images (uint8) and labels (int64), held on the device for the length of a run."""
+
+    def __init__(self, split: Split) -> None:
+        self.images = tf.constant(np.ascontiguousarray(split.images))
+        self.labels = tf.constant(np.ascontiguousarray(split.labels))
+
+    def __len__(self) -> int:
+        return int(self.images.shape[0])
+
+
+class ResidentFeed:
+    """Batches gathered from images that lie on the device: the fast way, for data that fits there."""
+
+    def __init__(self, split: Split, recipe: Recipe) -> None:
+        self.data, self.recipe = Resident(split), recipe
+        self.examples, self.batch_size, self.image_shape = len(split), recipe.batch_size, split.images.shape[1:]
+        self.signature = (
+            tf.TensorSpec(self.data.images.shape, tf.uint8),
+            tf.TensorSpec(self.data.labels.shape, tf.int64),
+            tf.TensorSpec((None,), tf.int32),
+        )
+
+    def begin(self, epoch: int, first_step: int = 0) -> None:
+        self._left = shuffled(self.examples, self.recipe, epoch)[first_step * self.batch_size :]
+
+    def arguments(self, steps: int) -> tuple[Any, ...]:
+        rows, self._left = np.split(self._left, [steps * self.batch_size])
+        return self.data.images, self.data.labels, tf.constant(rows)
+
+    def draw(self, arguments: tuple[Any, ...], step: tf.Tensor, /) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels, order = arguments
+        start = step * self.batch_size
+        rows = order[start : start + self.batch_size]
+        return tf.gather(images, rows), tf.gather(labels, rows)
+
+
+class StreamedFeed:
+    """Batches from a ``tf.data`` pipeline on the host: cache, shuffle, batch, prefetch.
+
+    One iterator runs through all epochs. To begin anywhere but where it stands, the pipeline is built again and
+    the batches before that are skipped, which gives the same order as running through.
+    """
+
+    def __init__(self, split: Split, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.examples, self.batch_size, self.image_shape = len(split), recipe.batch_size, split.images.shape[1:]
+        self._steps = -(-self.examples // self.batch_size)
+        self._position = -1
+        with tf.device("/CPU:0"):
+            images = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
+            if recipe.cache:
+                images = images.cache()
+            if recipe.shuffle:
+                buffer = min(recipe.shuffle_buffer or self.examples, self.examples)
+                images = images.shuffle(buffer, seed=recipe.seed % 2**31, reshuffle_each_iteration=True)
+            self._batches = images.batch(self.batch_size).repeat()
+        self.signature = (tf.data.IteratorSpec(self._batches.element_spec),)
+
+    def begin(self, epoch: int, first_step: int = 0) -> None:
+        wanted = epoch * self._steps + first_step
+        if wanted != self._position:
+            batches = self._batches.skip(wanted)
+            self._iterator = iter(batches.prefetch(tf.data.AUTOTUNE) if self.recipe.prefetch else batches)
+            self._position = wanted
+
+    def arguments(self, steps: int) -> tuple[Any, ...]:
+        self._position += steps
+        return (self._iterator,)
+
+    def draw(self, arguments: tuple[Any, ...], _step: tf.Tensor, /) -> tuple[tf.Tensor, tf.Tensor]:
+        (iterator,) = arguments
+        images, labels = iterator.get_next()
+        return images, labels
+
+
+def make_feed(split: Split, recipe: Recipe) -> Feed:
+    """Return the recipe's way of feeding images to the loop."""
+    return ResidentFeed(split, recipe) if recipe.pipeline == "resident" else StreamedFeed(split, recipe)
+
+
+def shuffled(examples: int, recipe: Recipe, epoch: int) -> np.ndarray:
+    """Return the order of an epoch's examples: a function of seed and epoch, with no state between."""
+    if not recipe.shuffle:
+        return np.arange(examples, dtype=np.int32)
+    return np.random.default_rng([recipe.seed, epoch]).permutation(examples).astype(np.int32)

@@ -1,0 +1,168 @@
+"""What a run is before it starts: the model, the recipe and the data, enough to do it again or to go on with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from zoo import registry
+from zoo.data import Dataset
+from zoo.data import load as load_dataset
+from zoo.errors import RecipeError, RunError
+from zoo.spec import ModelSpec, Origin, Recipe
+from zoo.training.checkpoint import Checkpoint
+
+SCHEMA = "zoo.run/1"
+OWN = Origin("yours")
+DIGIT_DATASETS = ("mnist", "digits")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that can be started.
+
+    `network` is the user's own ``keras.Model``, or None for a spec's. `recipe_name` is "custom" for a `Recipe` that
+    was passed as such.
+    """
+
+    spec: ModelSpec
+    recipe: Recipe
+    recipe_name: str = "default"
+    network: Any = None
+    limit: int | None = None
+    data_dir: str | None = None
+    deterministic: bool = False
+    tensorboard: bool = False
+
+    def load_data(self, dataset: Dataset | None, announce: Callable[[str], None] | None) -> Dataset:
+        """Return the data to train on: `dataset` where it was passed, else what the recipe names."""
+        return dataset or load_dataset(self.recipe.dataset, data_dir=self.data_dir, announce=announce)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``run.json`` and a checkpoint say about what is trained, and how."""
+        return {
+            "schema": SCHEMA,
+            "model": self.spec.name,
+            "builder": f"{self.spec.builder.__module__}:{self.spec.builder.__qualname__}",
+            "task": self.spec.task,
+            "dataset": self.recipe.dataset,
+            "data_dir": self.data_dir,
+            "seed": self.recipe.seed,
+            "recipe": self.recipe_name,
+            "recipe_values": self.recipe,
+            "limit": self.limit,
+            "tensorboard": self.tensorboard,
+        }
+
+
+def plan_run(
+    model: str | ModelSpec | keras.Model,
+    recipe: str | Recipe | None,
+    overrides: Mapping[str, Any],
+    *,
+    data_dir: str | Path | None = None,
+    **settings: Any,
+) -> Plan:
+    """Return the plan of a new run.
+
+    Args:
+        model: a registered name, a spec, or a network of the user's own.
+        recipe: the name of one of the model's recipes, or a `Recipe`; ``default`` if not given.
+        overrides: fields of the recipe that are to be otherwise.
+        data_dir: a folder of files to read the dataset from.
+        settings: further fields of the `Plan`.
+
+    Raises:
+        ZooError: a name or a value is not what it must be.
+    """
+    spec = spec_of_model(model)
+    name = recipe if isinstance(recipe, str) else "default" if recipe is None else "custom"
+    chosen = recipe if isinstance(recipe, Recipe) else spec.recipe(name)
+    return Plan(
+        spec=spec,
+        recipe=chosen.override(**overrides),
+        recipe_name=name,
+        network=model if isinstance(model, keras.Model) else None,
+        data_dir=str(Path(data_dir).resolve()) if data_dir is not None else None,
+        **settings,
+    )
+
+
+def plan_again(checkpoint: Checkpoint, model: str | ModelSpec | keras.Model | None) -> Plan:
+    """Return the plan of a run that is continued.
+
+    Args:
+        checkpoint: of the run.
+        model: None for the run's own; a network of the user's own must be passed again.
+
+    Raises:
+        RunError: the run trains another model.
+    """
+    document = checkpoint.document
+    name = document["model"]
+    if model is None and document["environment"]["model_origin"] == str(OWN):
+        raise RunError(f"The run trains {name}, a model of your own. Pass it: zoo.train(model, resume=...).")
+    spec = spec_of_model(name if model is None else model)
+    if spec.name != name:
+        raise RunError(f"The run trains {name}, not {spec.name}. Leave the name out, or name its run.")
+    return Plan(
+        spec=spec,
+        recipe=Recipe.from_dict(document["recipe_values"]),
+        recipe_name=document["recipe"],
+        network=model if isinstance(model, keras.Model) else None,
+        limit=document["limit"],
+        data_dir=document["data_dir"],
+        deterministic=document["deterministic"],
+        tensorboard=document["tensorboard"],
+    )
+
+
+def refuse_changes(given: Mapping[str, Any]) -> None:
+    """Raise `RecipeError` for what cannot be chosen again when a run is continued."""
+    changed = [name for name, value in given.items() if value not in (None, False)]
+    if changed:
+        raise RecipeError(
+            f"A run is continued as it was begun: {', '.join(changed)} cannot be given with resume. "
+            "Leave it out, or train anew."
+        )
+
+
+def check_same_data(checkpoint: Checkpoint, data: Dataset) -> None:
+    """Refuse to go on with other images than the run was begun with.
+
+    Raises:
+        RunError: with the part that differs.
+    """
+    then = checkpoint.document["environment"]["data_digests"]
+    for part, digest in data.digests.items():
+        if part in then and then[part] != digest:
+            raise RunError(
+                f"The run was begun with other data: {data.name}'s {part.replace('_', ' ')} have changed "
+                f"(SHA-256 {digest}, then {then[part]}). Bring the same files back, or train anew."
+            )
+
+
+def cautions(plan: Plan, data: Dataset) -> list[str]:
+    """Return what a user should know before this training starts, one sentence each."""
+    lines = []
+    if plan.recipe.flip != "none" and data.name in DIGIT_DATASETS:
+        lines.append(
+            f"flip={plan.recipe.flip} mirrors digits: a mirrored 2 is no 2, and a 6 upside down is a 9. "
+            "Expect a worse model."
+        )
+    return lines
+
+
+def spec_of_model(model: str | ModelSpec | keras.Model) -> ModelSpec:
+    """Return the spec of a name; a model of the user's own gets one with its name alone."""
+    if isinstance(model, ModelSpec):
+        return model
+    if isinstance(model, str):
+        return registry.get(model)
+    if isinstance(model, keras.Model):
+        return ModelSpec(name=model.name, builder=type(model), origin=OWN)
+    raise RunError(f"train takes a model's name, a ModelSpec or a keras.Model, received {model!r}. Pass one of them.")
