@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from zoo import __version__
 from zoo.errors import ZooError
 from zoo.recipe import Recipe, plain
+from zoo.report import run_reports
 from zoo.report import text_reports as show
 from zoo.report.text import printable
 
@@ -68,13 +70,18 @@ class _Command(click.Command):
                     formatter.write_dl(records)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.traceback_wanted = "--traceback" in args  # type: ignore[attr-defined]
+        above = getattr(ctx.parent, "traceback_wanted", False)
+        ctx.traceback_wanted = above or "--traceback" in args  # type: ignore[attr-defined]
         return super().parse_args(ctx, args)
 
 
 class _Group(click.Group):
     command_class = _Command
     group_class = type
+
+
+class _ReportingGroup(_Command, _Group):
+    """A group that is a command too: called by its bare name it reports, and its errors are one line like any."""
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -246,6 +253,50 @@ def predict_command(run: str, images: tuple[Path, ...], as_json: bool) -> None:
     from zoo.evaluation.predict import predict
 
     _report(as_json, predict(run, images), show.print_predictions)
+
+
+@main.group("runs", cls=_ReportingGroup, invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Look for runs here and anywhere below.",
+)
+@click.option("--sort", default="finished", show_default=True, help="A column's name; the largest comes last.")
+@click.option("--reverse", is_flag=True, help="The largest first.")
+@click.option("--model", default="*", help="Only runs of models whose names match this pattern.")
+@click.option("--dataset", help="Only runs on this dataset.")
+@JSON_OPTION
+@click.pass_context
+def runs_group(ctx: click.Context, as_json: bool, **arguments: Any) -> None:
+    """List the runs, the newest last; or compare two of them."""
+    if ctx.invoked_subcommand:
+        given = [name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+        if given:
+            raise click.UsageError(f"Options for {ctx.invoked_subcommand} are written after it.", ctx)
+        return
+    from zoo import experiments
+
+    rows = experiments.list_runs(**arguments)
+    filtered = arguments["model"] != "*" or arguments["dataset"] is not None
+    column = experiments.column_named(arguments["sort"])
+    printer = functools.partial(run_reports.print_runs, folder=arguments["folder"], sort=column, filtered=filtered)
+    _report(as_json, rows, printer)
+
+
+@runs_group.command("diff")
+@click.argument("a")
+@click.argument("b")
+@JSON_OPTION
+def runs_diff_command(a: str, b: str, as_json: bool) -> None:
+    """Compare A and B: what was changed, and what that did.
+
+    A and B are run folders or their names inside runs/, or folders of several seeds of one recipe.
+    """
+    from zoo import differences
+
+    _report(as_json, differences.diff_runs(a, b), run_reports.print_run_diff)
 
 
 @main.group("data", cls=_Group)

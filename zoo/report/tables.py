@@ -46,7 +46,7 @@ def print_table(
     aligns = [_alignment(column, [row[i] for row in rows]) for i, column in enumerate(titled)]
     headers = [printable(column.header) for column in titled]
     cells = [[format_cell(value) for value in row] for row in rows]
-    if _is_terminal(stream):
+    if is_terminal(stream):
         _print_rich(headers, aligns, cells, title, stream)
     else:
         _print_plain(headers, aligns, cells, title, stream)
@@ -73,7 +73,8 @@ def _alignment(column: Column, values: list[object]) -> str:
     return "right" if present and numeric else "left"
 
 
-def _is_terminal(stream: IO[str]) -> bool:
+def is_terminal(stream: IO[str]) -> bool:
+    """Whether `stream` is a terminal that tables can be drawn on."""
     try:
         return stream.isatty() and os.environ.get("TERM") != "dumb"
     except (AttributeError, ValueError):  # a stand-in without isatty, or a closed stream
