@@ -32,13 +32,15 @@ class Checkpoint:
     """A moment of a training, from which it goes on as if nothing had happened.
 
     `document` says what is trained and how (the fields of ``run.json`` that are known beforehand). `epoch` epochs
-    are finished; of the next, the sums in `totals` (`loss`, `correct`, `examples`, `steps`). `variables` are those of
+    are finished; of the next, the sums in `totals` (`loss`, `correct`, `examples`, `steps`) and the `learning_rate`
+    with which it began. `variables` are those of
     the compiled loop, in order; `states` what the callbacks remember.
     """
 
     document: Mapping[str, Any]
     epoch: int
     totals: Mapping[str, Any]
+    learning_rate: float
     stopped: bool  # a callback has ended the training
     history: Sequence[Mapping[str, Any]]
     timing: Mapping[str, float]
@@ -58,6 +60,7 @@ class Checkpoint:
             "document": plain(self.document),
             "epoch": self.epoch,
             "totals": self.totals,
+            "learning_rate": self.learning_rate,
             "stopped": self.stopped,
             "history": self.history,  # not by `plain`: a loss that is not a number must stay what it is
             "timing": self.timing,
@@ -125,6 +128,7 @@ def read(folder: Path) -> Checkpoint:
                 document=manifest["document"],
                 epoch=int(manifest["epoch"]),
                 totals=manifest["totals"],
+                learning_rate=float(manifest["learning_rate"]),
                 stopped=bool(manifest["stopped"]),
                 history=manifest["history"],
                 timing=manifest["timing"],

@@ -73,6 +73,7 @@ class Session:
         self.history: list[dict[str, float]] = []
         self.timing: dict[str, float] = {"train_s": 0.0}
         self.epoch, self.totals = 0, Totals()  # finished epochs; the sums of the one that is under way
+        self.learning_rate = 0.0  # with which that epoch began
         self._stopped = False  # a callback had ended the training when the checkpoint was taken
         self.device = tf.device(placement.tensorflow_device)
         keras.utils.set_random_seed(recipe.seed)
@@ -145,7 +146,8 @@ class Session:
     def _run_epoch(self, watchers: keras.callbacks.CallbackList, interruption: Interruption) -> None:
         """Train once over the data, or from where it was stopped to the end, and measure the validation images."""
         watchers.on_epoch_begin(self.epoch)
-        rate = float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
+        if not self.totals.steps:
+            self.learning_rate = float(self.optimizer.learning_rate)
         seconds, images = self._train_steps(watchers, interruption)
         if interruption.requested and self.totals.steps < self.loop.steps:
             return
@@ -153,7 +155,7 @@ class Session:
         swap_averages(self.optimizer)  # what is measured, and seen by callbacks, are the averages
         if self.recipe.validates:
             logs |= self.loop.evaluate(self.test if self.held_out is None else self.held_out).logs("val_")
-        logs |= {"learning_rate": rate, "seconds": seconds, "images_per_s": images / seconds}
+        logs |= {"learning_rate": self.learning_rate, "seconds": seconds, "images_per_s": images / seconds}
         self.history.append({"epoch": self.epoch + 1, **logs})
         watchers.on_epoch_end(self.epoch, logs)
         swap_averages(self.optimizer)
@@ -183,6 +185,7 @@ class Session:
         with self.device:
             checkpoint.restore(self.loop.variables)
         self.epoch, self.totals = checkpoint.epoch, Totals(**checkpoint.totals)
+        self.learning_rate = checkpoint.learning_rate
         self.history, self.timing = [dict(row) for row in checkpoint.history], dict(checkpoint.timing)
         self._stopped = checkpoint.stopped
 
@@ -193,6 +196,7 @@ class Session:
             document=document,
             epoch=self.epoch,
             totals=dataclasses.asdict(self.totals),
+            learning_rate=self.learning_rate,
             stopped=self.model.stop_training,
             history=self.history,
             timing=self.timing,
