@@ -13,6 +13,9 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+TEMPORARY = ".zoo-"
+"""How the names of files begin that are not whole yet. One that stays behind is from a process that was killed."""
+
 
 def atomic_write(path: str | os.PathLike[str], content: bytes | str) -> Path:
     """Write `content` to `path` (text as UTF-8, line ends as given) and return the path.
@@ -40,7 +43,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     # Short, so that a target whose name is as long as the file system allows still gets a temporary one.
-    temporary = target.with_name(f".zoo-{secrets.token_hex(8)}{target.suffix}")
+    temporary = target.with_name(f"{TEMPORARY}{secrets.token_hex(8)}{target.suffix}")
     try:
         yield temporary
         _flush_file(temporary)

@@ -26,7 +26,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._total = self.examples * self.params["epochs"]
-        self._done = 0
+        self._first: int | None = None  # images of earlier sittings, where this one continues a run
         self._began = time.perf_counter()
         if self.file.isatty():
             self._open_bar()
@@ -45,12 +45,13 @@ class Progress(keras.callbacks.Callback):
             )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._done = self.examples * epoch
+        self._first = self._done if self._first is None else self._first
         if self._bar is not None:
             self._bar.reset(self._task, description=f"epoch {epoch + 1}/{self.params['epochs']}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
-        self._done += self.examples
         parts = [f"epoch {epoch + 1}/{self.params['epochs']}"]
         parts += [f"loss {logs['loss']:.4f}", f"accuracy {logs['accuracy']:.2%}"]
         if "val_accuracy" in logs:
@@ -87,6 +88,6 @@ class Progress(keras.callbacks.Callback):
         self._bar.start()
 
     def _left(self, done: float) -> str:
-        seconds = (time.perf_counter() - self._began) * (self._total - done) / max(done, 1)
+        seconds = (time.perf_counter() - self._began) * (self._total - done) / max(done - (self._first or 0), 1)
         minutes, seconds = divmod(round(seconds), 60)
         return f"{minutes}:{seconds:02d}"

@@ -20,7 +20,7 @@ import filelock
 
 from zoo import registry
 from zoo.errors import RunError, UnknownNameError, suggestion
-from zoo.files import atomic_path, atomic_write
+from zoo.files import TEMPORARY, atomic_path, atomic_write
 from zoo.report.curves import training_curves
 from zoo.spec import Recipe, Run
 from zoo.training.loading import load_model
@@ -50,6 +50,8 @@ def run_folder(model: str, seed: int, output: Path | None, *, again: bool = Fals
         raise RunError(f"Another process is training in {folder}. Wait for it, or choose another folder.") from None
     except OSError as error:
         raise RunError(f"{folder} cannot be written: {error.strerror or error}. Change its permissions.") from error
+    for left in folder.glob(f"{TEMPORARY}*"):  # what a process that was killed was writing
+        left.unlink()
     try:
         yield folder
     finally:
@@ -155,6 +157,8 @@ def load_run(path: str | Path) -> Run:
         if missing:
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
     except FileNotFoundError:
+        if (folder / "checkpoint.npz").exists():
+            raise RunError(f"{folder} is not finished. Continue it: zoo train --resume {folder}") from None
         raise RunError(f"{folder} holds no run.json: no finished run. Train again, or name another folder.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder / 'run.json'} cannot be read: {error}. Train again, or name another run.") from error

@@ -81,7 +81,8 @@ def train(
     overrides = {**overrides, "seed": seed, "dataset": None if loaded else dataset}
     checkpoint, left = None, None
     if resume is not None:
-        refuse_changes({**overrides, "data_dir": data_dir, "recipe": recipe, "limit": limit, "output": output})
+        flags = {"deterministic": deterministic, "tensorboard": tensorboard}
+        refuse_changes({**overrides, **flags, "data_dir": data_dir, "recipe": recipe, "limit": limit, "output": output})
         left = find_run(resume)
         checkpoint = read_checkpoint(left)
         plan = plan_again(checkpoint, model)
