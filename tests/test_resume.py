@@ -346,7 +346,8 @@ def test_model_of_ones_own_is_passed_again(tiny_digits, tmp_path):
 KILLED = (
     "train", "simple_cnn", "--dataset", "digits", "--epochs", "24", "--batch-size", "32", "--deterministic",
     "--learning-rate", "0.01", "--schedule", "reduce_on_plateau", "--plateau-patience", "1", "--plateau-factor", "0.5",
-    "--early-stopping", "2", "--validation-split", "0.2", "--set", "model_options.dropout=0.5", "--no-report", "--quiet",
+    "--early-stopping", "2", "--validation-split", "0.2", "--set", "model_options.dropout=0.5", "--no-report",
+    "--quiet",
 )  # fmt: skip
 KILLS = 10  # for each precision
 
