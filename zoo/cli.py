@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import io
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -227,6 +228,70 @@ def train_command(name: str | None, as_json: bool, report: bool, settings: tuple
 
         metrics.evaluate(run, announce=_announce)
     _report(as_json, run.to_dict(), show.print_run)
+
+
+def _reproduce_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of ``reproduce``: none overrides a field of a recipe, or the comparison would be unfair."""
+    path = click.Path(path_type=Path)
+    options = [
+        click.option("--list", "list_only", is_flag=True, help="Show the recipes and what is published for them."),
+        click.option("--all", "train_all", is_flag=True, help="Train every published recipe of the known models."),
+        click.option("--seeds", default=1, show_default=True, help="Trainings of each, with consecutive seeds."),
+        click.option("--seed", default=0, show_default=True, help="The first seed; expectations come from 100 on."),
+        click.option("--record", type=path, help="Write the result to this JSON file, after each recipe anew."),
+        click.option("--markdown", type=path, help="Write it as a page to this file, likewise."),
+        click.option("--output", type=path, help="Folder of the run folders. [default: runs/reproduce-<time>-s<seed>]"),
+        DEVICE_OPTION,
+        click.option("--deterministic", is_flag=True, help="The same seed gives the same bits; slower."),
+        DATA_DIR_OPTION,
+        JSON_OPTION,
+    ]
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+@main.command("reproduce")
+@click.argument("recipe", required=False)
+@_reproduce_options
+@click.pass_context
+def reproduce_command(
+    ctx: click.Context, recipe: str | None, list_only: bool, train_all: bool, as_json: bool, **arguments: Any
+) -> None:
+    """Train RECIPE (model/recipe, or a model for all of its own) and compare with what was published.
+
+    Beside the published accuracy stand the one that zoo expects and the one of this run. A missed claim is a
+    finding, not an error: the command exits 1 only if a recipe could not be trained.
+    """
+    from zoo import reproduction
+    from zoo.report import reproduction as report
+
+    if not (recipe or train_all or list_only):
+        raise click.UsageError(
+            "Name a RECIPE, such as mlp/dropout, or pass --all to train each, or --list to see them."
+        )
+    if recipe and train_all:
+        raise click.UsageError(f"RECIPE '{recipe}' and --all exclude each other: leave one out.")
+    rows = reproduction.find(recipe, _find) if recipe else reproduction.published_recipes()
+    if list_only:
+        _report(as_json, [row.to_dict() for row in rows], report.print_published)
+        return
+    _tensorflow()
+    arguments |= {"command": _command_line(ctx), "announce": _announce, "quiet": not sys.stderr.isatty()}
+    document = reproduction.reproduce(rows, **arguments)
+    _report(as_json, document, report.print_reproduction)
+    if any(row["error"] for row in document["rows"]):
+        ctx.exit(1)
+
+
+def _command_line(ctx: click.Context) -> str:
+    """The command as one would type it to get the same result: where it is kept and how it is shown left out."""
+    words = ["zoo", ctx.info_name or ""]
+    for parameter in ctx.command.params:
+        value = ctx.params.get(parameter.name or "")
+        if value in (None, False) or value == parameter.default or parameter.name in ("output", "data_dir", "as_json"):
+            continue
+        name = [] if isinstance(parameter, click.Argument) else [parameter.opts[0]]
+        words += name if value is True else [*name, str(value)]
+    return shlex.join(words)
 
 
 @main.command("evaluate")

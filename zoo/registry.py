@@ -63,7 +63,7 @@ def register(
 
     Raises:
         DuplicateModelError: another builder has this name already.
-        ModelError: an unknown task, or the builder lacks one of the two arguments.
+        ModelError: an unknown task, the builder lacks one of the two arguments, or `published` names no recipe.
     """
     facts = {
         "task": task,

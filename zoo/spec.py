@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zoo.claims import Claim, Published
 from zoo.errors import ModelError, UnknownNameError, ZooError, suggestion
 from zoo.recipe import PRECISIONS, Recipe, check_choice, plain
 
@@ -43,32 +44,6 @@ class Paper:
     year: int | None = None
     venue: str = ""
     url: str = ""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One accuracy that a recipe's source states, beside what zoo has measured for it.
-
-    `zoo reproduce` trains the recipe anew and sets a third number beside these two.
-    """
-
-    text: str  # in the source's words; empty where it states nothing
-    metric: str = "test_accuracy"  # or train_accuracy (the last epoch's running mean), or val_accuracy@N after epoch N
-    value: float | None = None  # the share that the text states: 0.98
-    at_least: bool = False  # the text says "above"
-    mean: float | None = None  # measured here over `seeds` seeds; None: not yet
-    deviation: float | None = None  # sample standard deviation between those seeds
-    seeds: int = 0
-
-
-@dataclass(frozen=True)
-class Published:
-    """What the source of a recipe claims for it, claim by claim."""
-
-    claims: tuple[Claim, ...]
-    source: str = ""
-    deviations: tuple[str, ...] = ()  # where the recipe differs from the source
-    improves: str = ""  # the recipe whose missed claim this one reaches
 
 
 @dataclass(frozen=True)
@@ -221,7 +196,8 @@ def spec_of(builder: Callable[..., Any], **facts: Any) -> ModelSpec:
     """Return a builder's spec: the one that ``@zoo.register`` left on it, or one made of `facts`.
 
     Raises:
-        ModelError: an unknown task, or a builder without the two arguments that every builder takes.
+        ModelError: an unknown task, a builder without the two arguments that every builder takes, or published
+            numbers of a recipe that is not there.
     """
     registered: ModelSpec | None = getattr(builder, "zoo_spec", None)
     if registered is not None:
@@ -232,6 +208,7 @@ def spec_of(builder: Callable[..., Any], **facts: Any) -> ModelSpec:
     documentation = (inspect.getdoc(builder) or "").partition("\n")[0]
     facts = {"description": documentation, **{key: value for key, value in facts.items() if value not in (None, "")}}
     facts.setdefault("trainable_params", facts.get("params"))
+    _check_published(name, facts.get("recipes", {}), facts.get("published", {}))
     return ModelSpec(name=name, builder=builder, **facts)
 
 
@@ -250,6 +227,22 @@ def _check_signature(name: str, builder: Callable[..., Any]) -> None:
             f"The builder '{name}' lacks the keyword argument {' and '.join(missing)} with a default. "
             f"Define it as: def {name}(*, input_shape=(28, 28, 1), num_classes=10)."
         )
+
+
+def _check_published(name: str, recipes: Mapping[str, Recipe], published: Mapping[str, Published]) -> None:
+    """Published numbers belong to a recipe, and an improvement to a published one that is none itself."""
+    originals = [recipe for recipe, facts in published.items() if not facts.improves]
+    for recipe, facts in published.items():
+        if recipe not in recipes:
+            raise ModelError(
+                f"{name} has published numbers for '{recipe}', which is none of its recipes: "
+                f"{', '.join(recipes) or 'it has none'}. Add the recipe, or rename one of the two."
+            )
+        if facts.improves and facts.improves not in originals:
+            raise ModelError(
+                f"The recipe '{recipe}' of {name} improves '{facts.improves}', which is no published recipe that "
+                f"stands for itself. Those are: {', '.join(originals) or 'none'}."
+            )
 
 
 @dataclass(frozen=True)

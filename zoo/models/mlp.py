@@ -22,6 +22,16 @@ RECIPES = {
         epochs=5,
         batch_size=32,
     ),
+    "dropout-improved": Recipe(
+        note="The beginners' tutorial with a rate that rises to 0.003 and falls again, and the digits moved by up to a "
+        "pixel: 98.34 ± 0.10 % (n = 3 seeds) in the same five passes, where the tutorial's constant 0.001 reaches "
+        "97.76 ± 0.16 %. The schedule alone reaches 98.05 ± 0.08 %, the moving alone 98.01 ± 0.09 %.",
+        epochs=5,
+        batch_size=32,
+        learning_rate=3e-3,
+        schedule="one_cycle",
+        shift=1,
+    ),
     "512": Recipe(
         note="One wide hidden layer and RMSprop.",
         epochs=5,
@@ -49,10 +59,19 @@ RECIPES = {
 }
 
 PUBLISHED = {
-    "dropout": Published((Claim("test above 98%", value=0.98, at_least=True),)),
+    "dropout": Published((Claim("test above 98%", value=0.98, kind="at least"),)),
+    "dropout-improved": Published(
+        (Claim("test above 98%", value=0.98, kind="at least"),),
+        deviations=(
+            "The learning rate rises from 0.00012 to 0.003 over a quarter of the steps and falls to nothing, where the "
+            "tutorial's stays at 0.001.",
+            "Each batch of digits is moved by up to a pixel, where the tutorial's stay in place.",
+        ),
+        improves="dropout",
+    ),
     "512": Published((Claim("test 97.85%", value=0.9785),)),
-    "128-64": Published((Claim("test about 97%", value=0.97),)),
-    "mean-square": Published((Claim("train about 97%", "train_accuracy", value=0.97), Claim(""))),
+    "128-64": Published((Claim("test about 97%", value=0.97, kind="about"),)),
+    "mean-square": Published((Claim("train about 97%", "train_accuracy", value=0.97, kind="about"), Claim(""))),
 }
 
 

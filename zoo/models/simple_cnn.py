@@ -43,6 +43,15 @@ RECIPES = {
         validation_split=0.2,
         model_options={"dense_size": 128, "dropout": 0.5},
     ),
+    "dropout-improved": Recipe(
+        note="The same with ten passes over which the learning rate rises and falls, instead of watching the "
+        "validation loss: 99.38 ± 0.02 % (n = 3 seeds).",
+        epochs=10,
+        batch_size=32,
+        schedule="one_cycle",
+        validation_split=0.2,
+        model_options={"dense_size": 128, "dropout": 0.5},
+    ),
 }
 
 PUBLISHED = {
@@ -52,8 +61,17 @@ PUBLISHED = {
             Claim("98.06% after epoch 1", "val_accuracy@1", value=0.9806),
         )
     ),
-    "128": Published((Claim("more than the 97% of an mlp", value=0.97, at_least=True),)),
-    "dropout": Published((Claim("test above 99.2%", value=0.992, at_least=True),)),
+    "128": Published((Claim("more than the 97% of an mlp", value=0.97, kind="at least"),)),
+    "dropout": Published((Claim("test above 99.2%", value=0.992, kind="at least"),)),
+    "dropout-improved": Published(
+        (Claim("test above 99.2%", value=0.992, kind="at least"),),
+        deviations=(
+            "The learning rate rises from 0.00004 to 0.001 over a quarter of the steps and falls to nothing, where the "
+            "tutorial's stays at 0.001 until the validation loss stands still.",
+            "Ten passes and the last one's weights, where the tutorial's are up to 50 and the best one's.",
+        ),
+        improves="dropout",
+    ),
 }
 
 

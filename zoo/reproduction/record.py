@@ -1,0 +1,220 @@
+"""The training of published recipes, and the record of what came of it, kept on the disk as it grows."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.environment import environment
+from zoo.errors import RecipeError, RunError, ZooError
+from zoo.files import atomic_write
+from zoo.report import reproduction as report
+from zoo.report.statistics import summarize
+from zoo.reproduction.recipes import PublishedRecipe
+from zoo.reproduction.verdicts import compare, measure
+
+SCHEMA = "zoo.reproduction/1"
+
+EXPECTATION_SEED = 100
+"""Expectations are measured with seeds from here on, so that no user's run (seeds 0, 1, 2 ...) compares with itself."""
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """How every recipe is trained: nothing of the recipe itself may change, or the comparison would be unfair."""
+
+    seeds: range
+    device: str = "auto"
+    deterministic: bool = False
+    data_dir: Path | None = None
+    quiet: bool = True
+    announce: Callable[[str], None] | None = None
+
+    def say(self, line: str) -> None:
+        if self.announce is not None:
+            self.announce(line)
+
+
+def reproduce(
+    recipes: Sequence[PublishedRecipe],
+    *,
+    seeds: int = 1,
+    seed: int = 0,
+    device: str = "auto",
+    deterministic: bool = False,
+    data_dir: str | Path | None = None,
+    output: str | Path | None = None,
+    record: str | Path | None = None,
+    markdown: str | Path | None = None,
+    command: str = "",
+    quiet: bool = True,
+    announce: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Train published recipes as they stand, and set the results beside what was published and what is expected.
+
+    A recipe that fails leaves its error in its row, and the others go on.
+
+    Args:
+        recipes: as `published_recipes` or `find` return them.
+        seeds: trainings of each recipe, with consecutive seeds.
+        seed: the first of them.
+        device: auto, cpu, gpu or gpu:N.
+        deterministic: the same seed gives the same bits.
+        data_dir: a folder of files to read the dataset from.
+        output: the folder of the run folders, ``<model>-<recipe>-s<seed>``; ``runs/reproduce-<time>-s<seed>``
+            if not given.
+        record: a JSON file that the document is written to, after each recipe anew.
+        markdown: a file for the same as a page, likewise.
+        command: the command line that asks for this, for the record.
+        quiet: show no progress within a training.
+        announce: receives a line for each finished training.
+
+    Returns:
+        The document ``zoo.reproduction/1``: `command`, `date`, `environment`, `device`, `seeds`, `rows` with one
+        entry per recipe, `remaining` (recipes not trained yet) and `within_expectation`: whether every
+        expected mean was measured and lies in its band, None where nothing was expected.
+
+    Raises:
+        RecipeError: fewer than one seed.
+        RunError: `output`, `record` or `markdown` cannot be written.
+        ZooError: no recipe could be trained at all; the first one's error.
+    """
+    if seeds < 1:
+        raise RecipeError(f"seeds must be at least 1, received {seeds}. Pass for example 3.")
+    from zoo.training.saving import run_folder
+
+    forms = ((record, _json), (markdown, report.markdown))
+    files: dict[Path, Any] = {Path(path): form for path, form in forms if path is not None}
+    for path in files:
+        _check_writable(path)
+    folder = Path(data_dir) if data_dir is not None else None
+    how = Circumstances(range(seed, seed + seeds), device, deterministic, folder, quiet, announce)
+    document = _new_document(recipes, how, command)
+    errors = []
+    with run_folder("reproduce", seed, Path(output) if output is not None else None) as folder_of_runs:
+        for recipe in recipes:
+            documents, error = _train(recipe, how, folder_of_runs)
+            errors += [error] if error else []
+            _add(document, recipe, documents, error)
+            if document["device"]:  # something has been measured: there is a result to keep
+                _write(document, files)
+    if errors and not document["device"]:
+        raise errors[0]
+    return document
+
+
+def _new_document(recipes: Sequence[PublishedRecipe], how: Circumstances, command: str) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "command": command,
+        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "environment": environment(),
+        "device": None,
+        "seeds": list(how.seeds),
+        "for_expectations": how.seeds.start >= EXPECTATION_SEED,
+        "within_expectation": None,
+        "rows": [],
+        "remaining": [recipe.name for recipe in recipes],
+    }
+
+
+def _train(recipe: PublishedRecipe, how: Circumstances, folder: Path) -> tuple[list[dict[str, Any]], Exception | None]:
+    """Train a recipe once per seed. An error ends it, and comes back beside the documents of the seeds before."""
+    from zoo.training import trainer
+
+    documents: list[dict[str, Any]] = []
+    for seed in how.seeds:
+        output = folder / f"{recipe.name.replace('/', '-')}-s{seed}"
+        try:
+            run = trainer.train(
+                recipe.spec,
+                recipe=recipe.recipe_name,
+                seed=seed,
+                device=how.device,
+                deterministic=how.deterministic,
+                data_dir=how.data_dir,
+                output=output,
+                quiet=how.quiet,
+                announce=how.announce,
+            )
+        except Exception as error:  # whatever it is, the other recipes' results are not lost by it
+            how.say(f"{recipe.name}, seed {seed}: {_told(error)}")
+            return documents, error
+        document = run.to_dict()
+        documents.append(document)
+        accuracy, seconds = document["metrics"]["test_accuracy"], document["timing"]["train_s"]
+        how.say(f"{recipe.name}, seed {seed}: test accuracy {accuracy:.2%}, {seconds:.1f} s of training")
+    return documents, None
+
+
+def _add(
+    document: dict[str, Any], recipe: PublishedRecipe, runs: Sequence[dict[str, Any]], error: Exception | None
+) -> None:
+    """Put a trained recipe's row into the document, and say anew what holds for all rows."""
+    document["rows"].append(_row(recipe, runs, error))
+    document["remaining"].remove(recipe.name)
+    if runs and not document["device"]:
+        document["device"] = {key: runs[0][key] for key in ("device", "device_name", "threads", "deterministic")}
+    claims = [claim for each in document["rows"] for claim in each["claims"] if claim["expected"]]
+    verdicts = {claim["against_expectation"]["verdict"] for claim in claims}
+    document["within_expectation"] = verdicts == {"as expected"} if verdicts else None
+
+
+def _row(recipe: PublishedRecipe, runs: Sequence[dict[str, Any]], error: Exception | None) -> dict[str, Any]:
+    """What one recipe came to: its facts, each claim with its verdicts, and the runs behind them."""
+    claims = []
+    for claim in recipe.published.claims:
+        try:
+            values, problem = [measure(run, claim.metric) for run in runs], None
+        except RunError as missing:
+            values, problem = [], str(missing)
+        claims.append({**compare(claim, values), "problem": problem})
+    row: dict[str, Any] = {
+        **recipe.to_dict(),
+        "claims": claims,
+        "train_s": summarize([run["timing"]["train_s"] for run in runs]),
+        "runs": [
+            {
+                "seed": run["seed"],
+                "epochs": len(run["history"]),
+                "train_s": run["timing"]["train_s"],
+                "folder": Path(run["run"]).name,
+            }
+            for run in runs
+        ],
+        "error": _told(error) if error else None,
+    }
+    return row
+
+
+def _told(error: Exception) -> str:
+    """An error as one line; what zoo did not raise on purpose carries its kind."""
+    first_line = str(error).strip().partition("\n")[0]
+    return first_line if isinstance(error, ZooError) else f"{type(error).__name__}: {first_line}"
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def _check_writable(path: Path) -> None:
+    """Find out before hours of training, not after."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(21, "it is a folder")
+        atomic_write(path.parent / ".zoo-writable", "")
+        (path.parent / ".zoo-writable").unlink()
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}. Choose another file.") from error
+
+
+def _write(document: dict[str, Any], files: dict[Path, Callable[[dict[str, Any]], str]]) -> None:
+    for path, form in files.items():
+        try:
+            atomic_write(path, form(document))
+        except OSError as error:
+            raise RunError(f"{path} cannot be written: {error.strerror or error}. Free some space.") from error
