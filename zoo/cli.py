@@ -27,7 +27,7 @@ from zoo.report import text_reports as show
 from zoo.report.text import printable
 
 if TYPE_CHECKING:
-    from zoo.spec import ModelSpec
+    from zoo.spec import ModelSpec, Run
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 DEVICE_OPTION = click.option("--device", default="auto", help="auto, cpu, gpu or gpu:N.", show_default=True)
@@ -220,14 +220,26 @@ def train_command(name: str | None, as_json: bool, report: bool, settings: tuple
     arguments["announce"] = None if arguments["quiet"] else _announce
     if "seeds" in arguments:
         documents = trainer.train_seeds(name, **arguments)
+        pages = [_write_report(document["run"]) for document in documents["runs"] if report]
         _report(as_json, documents, show.print_seeds)
-        return
-    run = trainer.train(name, **arguments)
-    if report:
-        from zoo.evaluation import metrics
+    else:
+        run = trainer.train(name, **arguments)
+        pages = [_write_report(run)] if report else []
+        _report(as_json, run.to_dict(), show.print_run)
+    if not as_json:
+        show.print_pages(pages)
 
-        metrics.evaluate(run, announce=_announce)
-    _report(as_json, run.to_dict(), show.print_run)
+
+def _write_report(run: Run | str) -> str | None:
+    """Evaluate a finished run; what goes wrong here is said, and takes nothing from the run."""
+    from zoo.evaluation import metrics
+
+    try:
+        document = metrics.evaluate(run)
+    except ZooError as error:
+        _announce(f"No report: {error}")
+        return None
+    return str(Path(document["folder"]) / "report.html")
 
 
 def _reproduce_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -295,17 +307,28 @@ def _command_line(ctx: click.Context) -> str:
 
 
 @main.command("evaluate")
-@click.argument("run")
-@click.option("--dataset", help="Measure on this dataset. [default: the one it was trained on]")
+@click.argument("model")
+@click.option(
+    "--dataset", help="Measure on this dataset. [default: the one it was trained on; mnist for a .keras file]"
+)
 @DATA_DIR_OPTION
 @DEVICE_OPTION
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write to this folder. [default: the run folder; for another dataset, evaluation-<dataset> in it; "
+    "for a .keras file, <name>-evaluation beside it]",
+)
 @JSON_OPTION
-def evaluate_command(run: str, as_json: bool, **arguments: Any) -> None:
-    """Measure the model of RUN (a run folder, or its name inside runs/) on a test set."""
+def evaluate_command(model: str, as_json: bool, **arguments: Any) -> None:
+    """Measure MODEL on a test set and write numbers, plots and a page.
+
+    MODEL is a run folder, its name inside runs/, or a .keras file that takes raw 0..255 images.
+    """
     _tensorflow()
     from zoo.evaluation import metrics
 
-    _report(as_json, metrics.evaluate(run, announce=_announce, **arguments), show.print_evaluation)
+    _report(as_json, metrics.evaluate(model, announce=_announce, **arguments), show.print_evaluation)
 
 
 @main.command("predict")

@@ -1,85 +1,175 @@
-"""How good a finished model is on a dataset's test images."""
+"""How good a finished model is on a dataset's test images: measured, drawn and written down."""
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from zoo.data import Dataset
 from zoo.data import load as load_dataset
-from zoo.errors import DataError
+from zoo.environment import environment, version
+from zoo.errors import ModelError
+from zoo.evaluation.outputs import Outputs, compute_outputs
+from zoo.evaluation.scores import sample_predictions, score, top_confusions
+from zoo.evaluation.subject import Subject, check_fits, evaluation_folder, open_subject, unwritable
+from zoo.files import atomic_write
+from zoo.recipe import plain
+from zoo.report.evaluation_report import write_page, write_plots
 from zoo.spec import Run
 from zoo.tasks import task_for
 from zoo.training.devices import place
-from zoo.training.epoch import CompiledEvaluation
-from zoo.training.feeds import Resident
-from zoo.training.saving import load_run
 
-SCHEMA = "zoo.evaluation/1"
+SCHEMA = "zoo.evaluation/2"
+FILE = "evaluation.json"
+VERSIONS = ("zoo", "python", "tensorflow", "keras", "numpy", "platform", "cpu")
 
 
 def evaluate(
-    run: Run | str | Path,
+    model: Run | str | Path,
     *,
     dataset: str | Dataset | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
+    output: str | Path | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Measure a run's model on a test set.
+    """Measure a model on a test set, and write ``evaluation.json``, plots and ``report.html``.
+
+    The model is given raw 0..255 images (N, H, W, C) as float32, as a run's own takes them. Its outputs are
+    logits, or probabilities where all are at least 0 and each row sums to 1.
 
     Args:
-        run: a `Run`, its folder, or the folder's name inside ``runs/``.
-        dataset: a dataset's name or a loaded `Dataset`; the one it was trained on if not given.
+        model: a `Run`, its folder, the folder's name inside ``runs/``, or the path of a ``.keras`` file.
+        dataset: a dataset's name or a loaded `Dataset`; if not given, the one that the run was trained on, and
+            mnist for a file.
         data_dir: a folder of files to read the dataset from.
         device: auto, cpu, gpu or gpu:N.
+        output: the folder to write to. By default the run folder for the run's own dataset,
+            ``evaluation-<dataset>`` inside it for another, and ``<name>-evaluation`` beside a file.
         announce: receives status lines.
 
     Returns:
-        A JSON-able document: `metrics` (`test_accuracy`, `test_loss` in nats), `images`, and what was measured
-        on what.
+        What evaluation.json holds: `metrics` (`test_accuracy`, `test_loss` in nats), `brier_score`, `averages`,
+        `per_class`, `confusion`, `roc`, `precision_recall`, `calibration`, `top_confusions`, `mistakes`,
+        `confidence_intervals` (95%), `files`, and what was measured on what. Undefined values are None. The
+        document of a run that diverged says so in `non_finite_images` and holds none of the numbers but `metrics`.
 
     Raises:
-        RunError: there is no such run, or its model cannot be read.
+        RunError: there is no such run or file, it cannot be read safely, or the folder cannot be written.
         DataError: the dataset is not available, or its images have another shape than the model's input.
+        ModelError: the model is no classifier of images, or a file's outputs are not finite numbers.
     """
-    run = run if isinstance(run, Run) else load_run(run)
-    if not isinstance(dataset, Dataset):
-        dataset = load_dataset(dataset or run.document["dataset"], data_dir=data_dir, announce=announce)
-    check_fits(run, dataset)
-    placement = place(run.recipe, device=device)
-    with tf.device(placement.tensorflow_device):
-        score = CompiledEvaluation(run.model, task_for(run.document["task"])())
-        test = Resident(dataset.test)
-        score.compile(dataset.image_shape)
-        began = time.perf_counter()
-        totals = score(test)
+    began = time.perf_counter()
+    subject = open_subject(model)
+    if subject.run is not None:
+        task_for(subject.run.document["task"])
+    data = dataset
+    if not isinstance(data, Dataset):
+        folder = subject.data_dir if data is None and data_dir is None else data_dir
+        data = load_dataset(data or subject.default_dataset, data_dir=folder, announce=announce)
+    check_fits(subject, data)
+    wanted = Path(output) if output is not None else subject.output_folder(data, data_dir)
+    with evaluation_folder(wanted) as folder:
+        placement = place(subject.recipe, device=device)
+        with tf.device(placement.tensorflow_device):
+            outputs = compute_outputs(subject.network, data.test.images)
+        document = {
+            "schema": SCHEMA,
+            **_what(subject, data, outputs, announce or _say_nothing),
+            **_measured(subject, data, outputs),
+            "device": placement.device,
+            "device_name": placement.device_name,
+            "environment": _versions(),
+            "command": subject.command(dataset, data_dir, output),
+            "folder": str(folder),
+            "timing": {"evaluate_s": outputs.seconds},
+        }
+        return _write(plain(document), subject, data, folder, began)
+
+
+def _what(subject: Subject, data: Dataset, outputs: Outputs, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Which model was measured on which images."""
+    same_data = subject.same_data(data)
+    if same_data is False:
+        tell(f"These test images of {data.name} are not the ones that the run was measured on: their digests differ.")
     return {
-        "schema": SCHEMA,
-        "run": str(run.folder),
-        "model": run.document["model"],
-        "dataset": dataset.name,
-        "data_source": dataset.source,
-        "images": totals.examples,
-        "metrics": totals.logs("test_"),
-        "timing": {"evaluate_s": time.perf_counter() - began},
-        "device": placement.device,
+        "run": str(subject.place) if subject.run else None,
+        "file": None if subject.run else str(subject.place),
+        "model": subject.name,
+        "trained_on": subject.default_dataset if subject.run else None,
+        "dataset": data.name,
+        "data_source": data.source,
+        "same_data": same_data,
+        "same_classes": subject.same_classes(data),
+        "images": len(data.test),
+        "class_names": _class_names(data, outputs),
+        "input": "raw 0..255 images, float32",
+        "outputs": outputs.kind,
+        "non_finite_images": outputs.non_finite,
     }
 
 
-def check_fits(run: Run, dataset: Dataset) -> None:
-    """Refuse a dataset whose images or labels the model cannot mean anything about.
+def _class_names(data: Dataset, outputs: Outputs) -> list[str]:
+    """The dataset's, and numbers for outputs beyond them."""
+    return [*data.class_names, *(f"output {k}" for k in range(data.num_classes, outputs.values.shape[1]))]
 
-    Raises:
-        DataError: with both shapes.
-    """
-    wanted, outputs = tuple(run.model.input_shape[1:]), run.model.output_shape[-1]
-    if wanted != dataset.image_shape or outputs < dataset.num_classes:
-        raise DataError(
-            f"{run.folder.name} takes images {wanted} of {outputs} classes, but {dataset.name} has "
-            f"{dataset.image_shape} of {dataset.num_classes}. Choose a dataset of the same shape."
-        )
+
+def _measured(subject: Subject, data: Dataset, outputs: Outputs) -> dict[str, Any]:
+    """The numbers; of a run that diverged only its accuracy, counted as in training."""
+    labels, names = data.test.labels, _class_names(data, outputs)
+    if outputs.non_finite:
+        if subject.run is None:
+            raise ModelError(
+                f"{subject.place.name} answers {outputs.non_finite:,} of {len(labels):,} images with numbers that are "
+                "not finite: its training diverged. Name another file, or train again with a lower learning rate."
+            )
+        predicted = np.nan_to_num(outputs.values, nan=-np.inf).argmax(axis=1)
+        return {"metrics": {"test_accuracy": float((predicted == labels).mean()), "test_loss": None}}
+    log_probabilities = outputs.log_probabilities()
+    samples = sample_predictions(log_probabilities, labels)
+    return {
+        **score(log_probabilities, labels, names),
+        "top_confusions": top_confusions(log_probabilities, labels, names),
+        "mistakes": samples["mistakes"],
+        "right_predictions": samples["right"],
+    }
+
+
+def _versions() -> dict[str, Any]:
+    """The software and the machine, from package metadata."""
+    known = environment()
+    return {name: known[name] for name in VERSIONS} | {
+        "scikit-learn": version("scikit-learn"),
+        "scipy": version("scipy"),
+    }
+
+
+def _write(document: dict[str, Any], subject: Subject, data: Dataset, folder: Path, began: float) -> dict[str, Any]:
+    """Write every file, the document last, and return it."""
+    run = subject.run.to_dict() if subject.run else None
+    try:
+        plots = write_plots(document, data.test.images, folder)
+        document["files"] = [*plots.files, "report.html", FILE]
+        document["timing"]["total_s"] = time.perf_counter() - began
+        write_page(document, run, plots, data.test.images, folder / "report.html")
+        text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
+        atomic_write(folder / FILE, _numbers_on_one_line(text) + "\n")
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return document
+
+
+def _numbers_on_one_line(text: str) -> str:
+    """Join the lines of each list of plain numbers. Within strings JSON has no line ends, so none is touched."""
+    return re.sub(r"\[\n[-+.\deE,\s]+\]", lambda match: " ".join(match[0].split()), text)
+
+
+def _say_nothing(_: str) -> None:
+    return

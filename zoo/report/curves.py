@@ -16,6 +16,7 @@ from zoo.report.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MANY_EPOCHS = 25
 """Up to this many epochs each has a marker."""
@@ -29,6 +30,14 @@ Series = dict[str, np.ndarray]
 def training_curves(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], *, title: str) -> Path:
     """Write a PNG with the loss on the left and the accuracy on the right, and return its path.
 
+    See `draw_curves`. Raises RunError when the history holds no epoch, and OSError when the file cannot be written.
+    """
+    return save_png(draw_curves(history, title=title), path)
+
+
+def draw_curves(history: Sequence[Mapping[str, Any]], *, title: str) -> Figure:
+    """Draw the loss on the left and the accuracy on the right; an empty title leaves no room for one.
+
     `history` holds one mapping per epoch. ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy`` are
     drawn where they occur, over ``epoch`` (1, 2, ... when missing); values that are None or not finite
     leave a gap, and a note says where the loss stopped being a number. From 90% on, accuracy is drawn by its
@@ -36,18 +45,18 @@ def training_curves(history: Sequence[Mapping[str, Any]], path: str | os.PathLik
 
     Raises:
         RunError: the history holds no epoch.
-        OSError: the file cannot be written.
     """
     if not history:
         raise RunError("the history holds no epoch: there are no curves to draw. Train for at least one.")
     epochs = np.array([float(row.get("epoch", i + 1)) for i, row in enumerate(history)])
-    figure = new_figure(11, 4.4)
+    height = 4.4 if title else 4.0
+    figure = new_figure(11, height)
     figure.text(0.06, 0.93, printable(title), fontsize=13, fontfamily=FONT, weight="bold", color=INK, parse_math=False)
-    left = figure.add_axes((0.06, 0.13, 0.325, 0.66))
-    right = figure.add_axes((0.55, 0.13, 0.325, 0.66))
+    left = figure.add_axes((0.06, 0.572 / height, 0.325, 2.904 / height))
+    right = figure.add_axes((0.55, 0.572 / height, 0.325, 2.904 / height))
     _draw_loss(left, epochs, _series(history, "loss"))
     _draw_accuracy(right, epochs, _series(history, "accuracy"))
-    return save_png(figure, path)
+    return figure
 
 
 def _series(history: Sequence[Mapping[str, Any]], name: str) -> Series:

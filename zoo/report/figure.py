@@ -6,7 +6,10 @@ the user's matplotlibrc play no part, so a picture looks the same from a noteboo
 
 from __future__ import annotations
 
+import io
 import os
+import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +28,15 @@ FAINT = "#e4e8ec"
 PAPER = "#ffffff"
 BLUE = "#2f6db5"
 ORANGE = "#d9741c"
+VARIABLES = {
+    INK: "--ink",
+    QUIET: "--quiet",
+    FAINT: "--faint",
+    PAPER: "--paper",
+    BLUE: "--blue",
+    ORANGE: "--orange",
+}
+"""What each colour is called in a page, which has others in the dark."""
 FONT = "DejaVu Sans"  # comes with matplotlib, so that it is there everywhere
 
 
@@ -41,10 +53,52 @@ def new_figure(width: float, height: float) -> Figure:
 
 def save_png(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write the figure as a PNG, all of it or nothing, and return the path. Raises OSError."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, _any_script():
         # The canvas, not Figure.savefig, which would obey savefig.* of the user's matplotlibrc.
         figure.canvas.print_png(str(temporary), metadata={"Software": "zoo"})  # type: ignore[attr-defined]
     return Path(path)
+
+
+def svg(figure: Figure, *, description: str) -> str:
+    """Return the figure as an ``<svg>`` element to stand in an HTML page.
+
+    Text stays text, so that the reader's browser brings the fonts, and colours become the variables of
+    `VARIABLES`, so that the page decides what they are. `description` is what a screen reader says.
+    """
+    from html import escape
+
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    text = io.StringIO()
+    canvas = figure.canvas
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.image_inline": True}), _any_script():
+        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
+    figure.set_canvas(canvas)
+    drawing = text.getvalue()
+    drawing = drawing[drawing.index("<svg") :]
+    drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
+    head, _, body = drawing.partition(">")
+    box = re.search(r'viewBox="[^"]*"', head)
+    body = re.sub(r"(fill|stroke): (#[0-9a-f]{6})", _variable, body)
+    width = figure.get_size_inches()[0]
+    return (
+        f'<svg {box[0] if box else ""} role="img" aria-label="{escape(description)}" '
+        f'style="max-width:{width:.1f}in;min-width:{0.62 * width:.1f}in">{body.strip()}'
+    )
+
+
+def _variable(match: re.Match[str]) -> str:
+    name = VARIABLES.get(match[2])
+    return f"{match[1]}: var({name})" if name else match[0]
+
+
+class _any_script(warnings.catch_warnings):  # noqa: N801 (used like a function)
+    """No warnings about characters that the font lacks: a class may be named in any script."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
 
 
 def quiet_axes(axes: Axes) -> None:

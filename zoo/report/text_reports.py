@@ -73,6 +73,13 @@ def print_run(run: Document) -> None:
     print(f"Run folder     {run['run']}")
 
 
+def print_pages(pages: Sequence[str | None]) -> None:
+    """Where ``zoo train`` has left its reports."""
+    for page in pages:
+        if page is not None:
+            print(f"Report         {printable(page)}")
+
+
 def print_seeds(document: Document) -> None:
     """What ``zoo train --seeds N`` ends with."""
     rows = [
@@ -87,10 +94,47 @@ def print_seeds(document: Document) -> None:
 
 
 def print_evaluation(document: Document) -> None:
-    """What ``zoo evaluate`` shows."""
-    metrics = document["metrics"]
-    print(f"{document['model']} on the {document['images']:,} test images of {document['dataset']}:")
-    print(f"accuracy {metrics['test_accuracy']:.2%}, loss {_number(metrics['test_loss'])}")
+    """What ``zoo evaluate`` shows: the headline, the other numbers, what goes wrong, and where the page is."""
+    metrics, images = document["metrics"], document["images"]
+    wrong = images - round(metrics["test_accuracy"] * images)
+    print(printable(f"{document['model']} on the {images:,} test images of {document['dataset']}:"))
+    if document["non_finite_images"]:
+        print(
+            f"accuracy {metrics['test_accuracy']:.2%}, but {document['non_finite_images']:,} answers are not finite "
+            "numbers: training diverged. Train again with a lower --learning-rate."
+        )
+    else:
+        _print_scores(document, wrong)
+    print()
+    print(printable(f"Report  {document['folder']}/report.html"))
+
+
+def _print_scores(document: Document, wrong: int) -> None:
+    metrics, intervals = document["metrics"], document["confidence_intervals"]
+    low, high = intervals["test_accuracy"]
+    print(f"accuracy {metrics['test_accuracy']:.2%} ({low:.2%} to {high:.2%}), {wrong:,} wrong\n")
+    calibration = document["calibration"]["expected_calibration_error"]
+    rows = [
+        ("log-loss", metrics["test_loss"], intervals["test_loss"]),
+        ("Brier score", document["brier_score"], intervals["brier_score"]),
+        ("macro F1", document["averages"]["f1"], intervals["macro_f1"]),
+        ("macro AUC", document["roc"]["macro_auc"], intervals["macro_auc"]),
+        ("calibration error (ECE)", calibration, intervals["expected_calibration_error"]),
+    ]
+    right = [Column(name, "right") for name in ("value", "95% interval")]
+    print_table(["measure", *right], [(name, _number(value), _interval(bounds)) for name, value, bounds in rows])
+    known = [row for row in document["per_class"] if row["f1"] is not None]
+    worst = sorted(known, key=lambda row: row["f1"])[:3]
+    print()
+    print(printable("Hardest classes: " + ", ".join(f"{row['name']} (F1 {row['f1']:.2%})" for row in worst)))
+    pairs = document["top_confusions"][:3]
+    if pairs:
+        told = (f"{pair['truth_name']} taken for {pair['predicted_name']} ({pair['count']:,})" for pair in pairs)
+        print(printable("Top confusions:  " + ", ".join(told)))
+
+
+def _interval(bounds: Sequence[float] | None) -> str:
+    return f"{bounds[0]:.4f} to {bounds[1]:.4f}" if bounds and bounds[0] is not None else ""
 
 
 def print_predictions(document: Document) -> None:

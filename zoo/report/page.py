@@ -1,0 +1,150 @@
+"""An evaluation as one HTML page that needs nothing else: no network, no other file, no font.
+
+Whatever comes from a document, names above all, passes through `text` on its way into the page.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from importlib import resources
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from zoo.report import page_parts as parts
+from zoo.report.page_tables import class_table, confusion_table
+from zoo.report.page_text import interval, number, percent, text
+
+Document = Mapping[str, Any]
+
+SECTIONS = {
+    "training": "What was trained",
+    "curves": "Curves",
+    "predictions": "Predictions",
+    "confusions": "Top confusions",
+    "matrix": "Confusion matrix",
+    "classes": "Classes",
+    "ranking": "ROC and precision-recall",
+    "calibration": "Calibration",
+    "method": "How it was measured",
+}
+
+
+def page(document: Document, run: Document | None, drawings: Mapping[str, str], images: np.ndarray) -> str:
+    """Return the page.
+
+    Args:
+        document: what evaluation.json holds.
+        run: what run.json holds, or None when only the model file is known.
+        drawings: SVG elements under `curves`, `confusion`, `roc`, `precision_recall`, `calibration`; those that
+            are missing are left out, with their section.
+        images: the test images that the document counts from 0, uint8 (N, H, W, C).
+    """
+    folder = resources.files("zoo.report")
+    script = (folder / "report.js").read_text(encoding="utf-8")
+    sections = {
+        "training": parts.training(document, run) if run else "",
+        "curves": parts.curves(run, drawings.get("curves", "")) if run else "",
+    }
+    if "confusion" in document:
+        sections |= {
+            "predictions": parts.predictions(document, images),
+            "confusions": confusion_table(document, images),
+            "matrix": parts.matrix(drawings.get("confusion", "")),
+            "classes": class_table(document),
+            "ranking": parts.ranking(document, drawings.get("roc", ""), drawings.get("precision_recall", "")),
+            "calibration": parts.calibration(document, drawings.get("calibration", "")),
+        }
+    sections["method"] = parts.method(document)
+    present = {name: content for name, content in sections.items() if content}
+    links = "".join(f'<a href="#{name}">{SECTIONS[name]}</a>' for name in present)
+    body = [
+        _headline(document),
+        f'<nav aria-label="Contents">{links}</nav></header>',
+        *(
+            f'<section id="{name}" aria-labelledby="{name}-title">'
+            f'<h2 id="{name}-title">{SECTIONS[name]}</h2>{content}</section>'
+            for name, content in present.items()
+        ),
+    ]
+    return Template((folder / "report.html").read_text(encoding="utf-8")).substitute(
+        title=text(f"{document['model']} on {document['dataset']}"),
+        script=script,
+        script_digest="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        body="\n".join(body),
+    )
+
+
+def _headline(document: Document) -> str:
+    """Model, dataset, accuracy and one plain sentence; then the other numbers in a row."""
+    accuracy, images = document["metrics"]["test_accuracy"], document["images"]
+    wrong = images - round(accuracy * images)
+    sentence = (
+        f"It names {images - wrong:,} of the {images:,} test images right and "
+        f'<span class="wrong-word">{wrong:,} wrong</span>.'
+    )
+    if "confidence_intervals" in document:
+        low, high = document["confidence_intervals"]["test_accuracy"]
+        sentence += (
+            f" Measured on other images of the same kind, it would likely be between {percent(low)} and "
+            f"{percent(high)} (95% confidence interval)."
+        )
+    big = f"{100 * accuracy:.2f}"
+    return (
+        f'<header><p class="eyebrow">Evaluation on the test images of {text(document["dataset"])}</p>'
+        f"<h1>{text(document['model'])}</h1>"
+        f'<div class="answer"><div class="big" aria-label="accuracy {big}%">{big}<small> %</small></div>'
+        f"<p>{sentence}</p></div>"
+        + "".join(f'<p class="warning" role="note">{warning}</p>' for warning in _warnings(document))
+        + _figures(document)
+    )
+
+
+def _warnings(document: Document) -> list[str]:
+    warnings = []
+    if document["non_finite_images"]:
+        warnings.append(
+            f"{document['non_finite_images']:,} images were answered with numbers that are not finite: training "
+            "diverged, so there is nothing more to measure. Train again with a lower learning rate."
+        )
+    if document["same_data"] is False:
+        warnings.append(
+            f"These are not the test images that the run was measured on: {text(document['dataset'])} differs here "
+            "by its digests."
+        )
+    if document["same_classes"] is False:
+        warnings.append(
+            f"The model was trained on {text(document['trained_on'])}, whose classes have other names. Class 0 is "
+            "compared with class 0 here, and so on, whatever they are called."
+        )
+    return warnings
+
+
+def _figures(document: Document) -> str:
+    """The numbers that one looks for first, each with its interval."""
+    if "confidence_intervals" not in document:
+        return ""
+    intervals = document["confidence_intervals"]
+    calibration = document["calibration"]["expected_calibration_error"]
+    figures = [
+        ("Log-loss, nats", number(document["metrics"]["test_loss"]), interval(intervals["test_loss"])),
+        ("Brier score", number(document["brier_score"]), interval(intervals["brier_score"])),
+        ("F1, macro", percent(document["averages"]["f1"]), interval(intervals["macro_f1"], percent)),
+        (
+            "AUC, macro",
+            number(document["roc"]["macro_auc"], 5),
+            interval(intervals["macro_auc"], lambda v: number(v, 5)),
+        ),
+        (
+            "Calibration error",
+            percent(calibration),
+            interval(intervals["expected_calibration_error"], percent),
+        ),
+    ]
+    rows = "".join(
+        f"<div><dt>{name}</dt><dd>{value}<small>{around}</small></dd></div>" for name, value, around in figures
+    )
+    return f'<dl class="figures">{rows}</dl>'
