@@ -74,12 +74,39 @@ def test_train_prints_one_json_document(zoo, tmp_path):
     assert Path(document["run"]) == tmp_path / "run"
 
 
-def test_train_for_a_person_ends_with_the_accuracy_and_the_folder(zoo, tmp_path):
+def test_train_for_a_person_ends_with_the_accuracy_the_folder_and_the_report(zoo, tmp_path):
     """The last lines are what one wants to know."""
     lines = zoo("train", "mlp", "--dataset", "digits", "--epochs", 1, "--quiet").stdout.splitlines()
     assert any(line.startswith("Test accuracy") and line.count("%") for line in lines)
     (folder,) = (tmp_path / "runs").iterdir()
-    assert lines[-1].split()[-1] == str(folder)
+    assert lines[-2].split()[-1] == str(folder)
+    assert lines[-1].split()[-1] == str(folder / "report.html")
+    assert (folder / "report.html").stat().st_size > 10_000
+    assert zoo("train", "mlp", "--dataset", "digits", "--epochs", 1, "--no-report", "--output", "plain").exit_code == 0
+    assert not (tmp_path / "plain" / "report.html").exists()
+
+
+def test_report_that_fails_takes_nothing_from_the_run(zoo, tmp_path, monkeypatch):
+    """The run is there, the error is said, and the exit code is that of the training."""
+    from zoo.errors import RunError
+    from zoo.evaluation import metrics
+
+    def full(run):
+        raise RunError("No space left.")
+
+    monkeypatch.setattr(metrics, "evaluate", full)
+    result = zoo("train", "mlp", "--dataset", "digits", "--epochs", 1, "--output", "run")
+    assert result.exit_code == 0
+    assert "No report: No space left." in result.stderr
+    assert (tmp_path / "run" / "run.json").exists()
+
+
+def test_settings_are_fields_of_the_recipe_and_nothing_else(zoo):
+    """--set reaches no argument of Python's train."""
+    for setting in ("callbacks=1", "output=x", "resume=y"):
+        result = zoo("train", "mlp", "--set", setting)
+        assert result.exit_code == 1
+        assert f"'{setting.partition('=')[0]}' is not a field of a recipe" in result.stderr
     assert folder.name.startswith("mlp-")
     assert folder.name.endswith("-s0")
 
