@@ -80,6 +80,8 @@ def test_train_for_a_person_ends_with_the_accuracy_the_folder_and_the_report(zoo
     assert any(line.startswith("Test accuracy") and line.count("%") for line in lines)
     (folder,) = (tmp_path / "runs").iterdir()
     assert lines[-2].split()[-1] == str(folder)
+    assert folder.name.startswith("mlp-")
+    assert folder.name.endswith("-s0")
     assert lines[-1].split()[-1] == str(folder / "report.html")
     assert (folder / "report.html").stat().st_size > 10_000
     assert zoo("train", "mlp", "--dataset", "digits", "--epochs", 1, "--no-report", "--output", "plain").exit_code == 0
@@ -107,8 +109,6 @@ def test_settings_are_fields_of_the_recipe_and_nothing_else(zoo):
         result = zoo("train", "mlp", "--set", setting)
         assert result.exit_code == 1
         assert f"'{setting.partition('=')[0]}' is not a field of a recipe" in result.stderr
-    assert folder.name.startswith("mlp-")
-    assert folder.name.endswith("-s0")
 
 
 def test_seeds_are_tabled(zoo):
