@@ -89,8 +89,8 @@ def _headline(document: Document) -> str:
     if "confidence_intervals" in document:
         low, high = document["confidence_intervals"]["test_accuracy"]
         sentence += (
-            f" Measured on other images of the same kind, it would likely be between {percent(low)} and "
-            f"{percent(high)} (95% confidence interval)."
+            f" On all images of this kind its accuracy is likely between {percent(low)} and {percent(high)} (95% "
+            "confidence interval)."
         )
     big = f"{100 * accuracy:.2f}"
     return (
