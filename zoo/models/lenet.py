@@ -38,7 +38,7 @@ RECIPES = {
 
 PUBLISHED = {
     "paper": Published(
-        (Claim("test error 0.95%", value=0.9905),),
+        (Claim("test error 0.95%", value=0.9905, mean=0.991560, deviation=0.000329, seeds=5),),
         source="LeCun et al. 1998, section III.B: 60,000 training images, without distortions.",
         deviations=(
             "The gradient's step is the same for every weight, where the paper scales each by an estimate of its "

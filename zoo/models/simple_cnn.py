@@ -57,11 +57,13 @@ RECIPES = {
 PUBLISHED = {
     "64": Published(
         (
-            Claim("test 99.05%", value=0.9905),
-            Claim("98.06% after epoch 1", "val_accuracy@1", value=0.9806),
+            Claim("test 99.05%", value=0.9905, mean=0.991440, deviation=0.000899, seeds=5),
+            Claim("98.06% after epoch 1", "val_accuracy@1", value=0.9806, mean=0.984480, deviation=0.001099, seeds=5),
         )
     ),
-    "128": Published((Claim("more than the 97% of an mlp", value=0.97, kind="at least"),)),
+    "128": Published(
+        (Claim("more than the 97% of an mlp", value=0.97, kind="at least", mean=0.989000, deviation=0.002559, seeds=5),)
+    ),
     "dropout": Published((Claim("test above 99.2%", value=0.992, kind="at least"),)),
     "dropout-improved": Published(
         (Claim("test above 99.2%", value=0.992, kind="at least"),),
