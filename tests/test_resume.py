@@ -156,6 +156,41 @@ def test_ctrl_c_saves_and_says_how_to_continue(tiny_digits, tmp_path, monkeypatc
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_stopped_run_is_not_trained_over(stopped, tiny_digits):
+    """The same --output without --resume would lose what was trained."""
+    with pytest.raises(RunError, match="holds a run that was stopped. Continue it by --resume, or choose another"):
+        train("mlp", dataset=tiny_digits, epochs=3, output=stopped)
+    assert checkpoint.read(stopped).epoch == 1
+
+
+def test_ctrl_c_while_results_are_written_says_how_to_continue(tiny_digits, tmp_path, monkeypatch):
+    """Nothing is left to train; the rest is done by the same command."""
+    from zoo.training import trainer
+
+    def interrupted(run, model):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "write_run", interrupted)
+        with pytest.raises(TrainingInterrupted, match=r"^Interrupted\. Continue: zoo train --resume"):
+            train("mlp", dataset=tiny_digits, epochs=2, weight_averaging=0.9, output=tmp_path / "run")
+    whole = train("mlp", dataset=tiny_digits, epochs=2, weight_averaging=0.9, output=tmp_path / "whole")
+    again = train(resume=tmp_path / "run", dataset=tiny_digits)
+    assert again.metrics["test_loss"] == pytest.approx(whole.metrics["test_loss"], rel=1e-4)
+    assert len(again.document["history"]) == 2
+
+
+def test_callback_that_stops_at_once_leaves_a_run(tiny_digits, tmp_path):
+    """The least that is trained is one stretch of steps: there is a loss to report."""
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.model.stop_training = True
+
+    run = train("mlp", dataset=tiny_digits, epochs=5, callbacks=[Stop()], output=tmp_path / "run")
+    assert len(run.document["history"]) == 1
+
+
 def test_second_ctrl_c_interrupts_at_once():
     """The first is heard and obeyed later, the second does not wait."""
     with Interruption() as interruption:
@@ -217,6 +252,8 @@ def _rewrite(folder: Path, **changes) -> None:
         (lambda path: np.savez(path, weights=np.ones(3)), "cannot be read as a checkpoint"),
         (lambda path: np.savez(path, manifest=np.array({"a": 1}, dtype=object)), "cannot be read as a checkpoint"),
         (lambda path: _rewrite(path.parent, schema="zoo.checkpoint/9"), "this zoo reads zoo.checkpoint/1"),
+        (lambda path: _rewrite(path.parent, document={"model": "mlp"}), "cannot be read as a checkpoint: it lacks"),
+        (lambda path: _rewrite(path.parent, totals={"x": 1}), "cannot be read as a checkpoint: it lacks"),
         (lambda path: _rewrite(path.parent, names=["a"]), r"holds 1 variables, this one has \d+"),
         (lambda path: path.unlink(), "stopped before its training began"),
     ],

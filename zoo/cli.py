@@ -125,6 +125,8 @@ def train_command(name: str | None, as_json: bool, report: bool, settings: tuple
 
     arguments["announce"] = None if arguments["quiet"] else _announce
     if "seeds" in arguments:
+        if name is None:
+            raise click.UsageError("--seeds begins new runs: name a model, and leave --resume out.")
         documents = trainer.train_seeds(name, **arguments)
         pages = [_write_report(document["run"]) for document in documents["runs"] if report]
         _report(as_json, documents, show.print_seeds)

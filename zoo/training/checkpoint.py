@@ -24,6 +24,8 @@ from zoo.recipe import plain
 
 SCHEMA = "zoo.checkpoint/1"
 FILE = "checkpoint.npz"
+DOCUMENT = {"model", "recipe", "recipe_values", "limit", "data_dir", "deterministic", "tensorboard", "environment"}
+TOTALS = {"loss", "correct", "examples", "steps"}
 ARRAY = "array:"  # what stands in the manifest for an array, before its name
 
 
@@ -124,6 +126,9 @@ def read(folder: Path) -> Checkpoint:
             manifest = json.loads(str(arrays["manifest"]))
             if manifest["schema"] != SCHEMA:
                 raise RunError(f"{path} is written as {manifest['schema']}; this zoo reads {SCHEMA}. Use that version.")
+            missing = (DOCUMENT - set(manifest["document"])) | (TOTALS ^ set(manifest["totals"]))
+            if missing:
+                raise ValueError(f"it lacks, or should not have, {', '.join(sorted(missing))}")
             return Checkpoint(
                 document=manifest["document"],
                 epoch=int(manifest["epoch"]),
@@ -140,7 +145,7 @@ def read(folder: Path) -> Checkpoint:
         raise RunError(
             f"{folder} holds no {FILE}: it was stopped before its training began. Train again with another --output."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, LookupError, TypeError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} cannot be read as a checkpoint: {error}. Train again with another --output.") from error
 
 

@@ -104,7 +104,7 @@ def plan_again(checkpoint: Checkpoint, model: str | ModelSpec | keras.Model | No
     """
     document = checkpoint.document
     name = document["model"]
-    if model is None and document["environment"]["model_origin"] == str(OWN):
+    if model is None and document["environment"].get("model_origin") == str(OWN):
         raise RunError(f"The run trains {name}, a model of your own. Pass it: zoo.train(model, resume=...).")
     spec = spec_of_model(name if model is None else model)
     if spec.name != name:
@@ -137,7 +137,7 @@ def check_same_data(checkpoint: Checkpoint, data: Dataset) -> None:
     Raises:
         RunError: with the part that differs.
     """
-    then = checkpoint.document["environment"]["data_digests"]
+    then = checkpoint.document["environment"].get("data_digests", {})
     for part, digest in data.digests.items():
         if part in then and then[part] != digest:
             raise RunError(

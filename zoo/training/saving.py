@@ -76,6 +76,8 @@ def new_run_folder(model: str, seed: int, output: Path | None) -> Path:
     wanted = output or RUNS / f"{model.replace('/', '-')}-{stamp}-s{seed}"
     if output is not None and os.path.exists(output / "run.json"):  # noqa: PTH110 (see find_run)
         raise RunError(f"{output} holds a run already. Choose another --output.")
+    if output is not None and os.path.exists(output / "checkpoint.npz"):  # noqa: PTH110
+        raise RunError(f"{output} holds a run that was stopped. Continue it by --resume, or choose another --output.")
     for folder in _with_numbers(wanted):
         try:
             folder.mkdir(parents=True, exist_ok=output is not None)

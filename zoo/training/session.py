@@ -130,7 +130,7 @@ class Session:
                     restore_states(callbacks, states)
                 if keep:
                     keep(self)
-                while self.epoch < self.recipe.epochs and not self.model.stop_training:
+                while self.epoch < self.recipe.epochs and not (self.model.stop_training and self.history):
                     self._run_epoch(watchers, interruption)
                     if keep:
                         keep(self)
@@ -167,13 +167,15 @@ class Session:
         first = self.totals.examples
         synchronize()
         began = time.perf_counter()
-        while self.totals.steps < self.loop.steps and not (self.model.stop_training or interruption.requested):
+        stopped = False
+        while self.totals.steps < self.loop.steps and not stopped:
             watchers.on_train_batch_begin(self.totals.steps)
             self.totals = self.loop.advance(self.totals, epoch=self.epoch)
             elapsed = time.perf_counter() - began
             speed = (self.totals.examples - first) / elapsed
             live = {**self.totals.logs(), "examples": self.totals.examples, "images_per_s": speed}
             watchers.on_train_batch_end(self.totals.steps - 1, live)
+            stopped = self.model.stop_training or interruption.requested
         synchronize()
         seconds, images = time.perf_counter() - began, self.totals.examples - first
         self.timing["train_s"] += seconds

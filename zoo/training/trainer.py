@@ -137,9 +137,11 @@ class _Work:
         states = self.checkpoint.states if self.checkpoint else ()
         try:
             session.fit(self.callbacks, show=show, keep=self._keep, states=states)
+            return self._finish(session)
         except TrainingInterrupted:
-            raise TrainingInterrupted(self._how_to_continue(session)) from None
-        return self._finish(session)
+            raise TrainingInterrupted(f"{_how_far(session)} {self._continue()}") from None
+        except KeyboardInterrupt:  # a second Ctrl-C, or one while results are written: the last checkpoint is there
+            raise TrainingInterrupted(f"Interrupted. {self._continue()}") from None
 
     def _go_back(self, session: Session, data: Dataset) -> None:
         """Put a new session where the checkpoint was taken, and say what is not as it was then."""
@@ -163,11 +165,8 @@ class _Work:
     def _save_best(self, model: keras.Model) -> None:
         save_model(model, self.folder / "best.keras")
 
-    def _how_to_continue(self, session: Session) -> str:
-        done = f"{session.epoch} of {self.plan.recipe.epochs} epochs"
-        if session.totals.steps:
-            done += f" and {session.totals.steps} of {session.loop.steps} steps"
-        return f"Stopped after {done}. Continue: zoo train --resume {shlex.quote(str(self.folder))}"
+    def _continue(self) -> str:
+        return f"Continue: zoo train --resume {shlex.quote(str(self.folder))}"
 
     def _finish(self, session: Session) -> Run:
         """Measure the trained model, and write its record in place of the checkpoint."""
@@ -187,6 +186,13 @@ class _Work:
         write_run(run, session.model)
         remove_checkpoint(self.folder)
         return run
+
+
+def _how_far(session: Session) -> str:
+    done = f"{session.epoch} of {session.recipe.epochs} epochs"
+    if session.totals.steps:
+        done += f" and {session.totals.steps} of {session.loop.steps} steps"
+    return f"Stopped after {done}."
 
 
 def _say_nothing(_line: str) -> None:
@@ -209,7 +215,7 @@ def _circumstances(spec: ModelSpec, placement: Placement, data: Dataset, parts: 
 
 
 def train_seeds(
-    model: str | ModelSpec | keras.Model,
+    model: str | ModelSpec,
     seeds: int,
     *,
     seed: int | None = None,
