@@ -64,7 +64,9 @@ PUBLISHED = {
     "128": Published(
         (Claim("more than the 97% of an mlp", value=0.97, kind="at least", mean=0.989000, deviation=0.002559, seeds=5),)
     ),
-    "dropout": Published((Claim("test above 99.2%", value=0.992, kind="at least"),)),
+    "dropout": Published(
+        (Claim("test above 99.2%", value=0.992, kind="at least", mean=0.992940, deviation=0.001137, seeds=5),)
+    ),
     "dropout-improved": Published(
         (Claim("test above 99.2%", value=0.992, kind="at least"),),
         deviations=(
