@@ -27,6 +27,14 @@ from zoo.training.saving import load_run
 from zoo.training.trainer import train
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_interrupts():
+    """Parallel test workers ignore Ctrl-C; here it does what it does at a prompt."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class StopAt(keras.callbacks.Callback):
     """Presses Ctrl-C, or fails, at a moment of the training."""
 
