@@ -144,8 +144,9 @@ def _write_report(run: Run | str) -> str | None:
 
     try:
         document = metrics.evaluate(run)
-    except ZooError as error:
-        _announce(f"No report: {error}")
+    except Exception as error:  # the run is finished and written: nothing may make it look failed
+        what = str(error) if isinstance(error, ZooError) else f"{type(error).__name__}: {error}"
+        _announce(f"No report: {what}")
         return None
     return str(Path(document["folder"]) / "report.html")
 

@@ -20,6 +20,7 @@ from zoo.evaluation.outputs import Outputs, compute_outputs
 from zoo.evaluation.scores import sample_predictions, score, top_confusions
 from zoo.evaluation.subject import Subject, check_fits, evaluation_folder, open_subject, unwritable
 from zoo.files import atomic_write
+from zoo.plugins.discovery import readable_entry_points
 from zoo.recipe import plain
 from zoo.report.evaluation_report import write_page, write_plots
 from zoo.spec import Run
@@ -80,10 +81,12 @@ def evaluate(
         placement = place(subject.recipe, device=device)
         with tf.device(placement.tensorflow_device):
             outputs = compute_outputs(subject.network, data.test.images)
+        with readable_entry_points():
+            measured = _measured(subject, data, outputs)
         document = {
             "schema": SCHEMA,
             **_what(subject, data, outputs, announce or _say_nothing),
-            **_measured(subject, data, outputs),
+            **measured,
             "device": placement.device,
             "device_name": placement.device_name,
             "environment": _versions(),

@@ -6,6 +6,7 @@ metadata is read under its own guard, so a corrupt one costs its own models and 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 GROUP = "zoo.models"
 NAME_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -158,3 +160,30 @@ def _distributions() -> Iterator[metadata.Distribution]:
         yield from metadata.distributions()
     except Exception:
         return
+
+
+@contextlib.contextmanager
+def readable_entry_points() -> Iterator[None]:
+    """Keep other libraries working beside a distribution whose metadata is corrupt.
+
+    ``importlib.metadata.entry_points()`` raises for everyone when one distribution cannot be read, and libraries
+    ask it at unexpected times (scikit-learn does when it looks at an array, by way of narwhals). Where that is
+    so, and only there, they are given the entry points of all the others while this is entered.
+    """
+    original = metadata.entry_points
+    try:
+        original()
+    except Exception:  # whatever reading a stranger's file can raise
+        metadata.entry_points = _readable_entry_points  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        metadata.entry_points = original
+
+
+def _readable_entry_points(**selected: Any) -> metadata.EntryPoints:
+    points: list[metadata.EntryPoint] = []
+    for distribution in metadata.distributions():
+        with contextlib.suppress(Exception):
+            points += distribution.entry_points
+    return metadata.EntryPoints(points).select(**selected)
