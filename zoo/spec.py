@@ -91,6 +91,11 @@ class ModelSpec:
         return tuple(inspect.signature(self.builder).parameters["input_shape"].default)
 
     @property
+    def num_classes(self) -> int:
+        """The builder's default number of classes."""
+        return int(inspect.signature(self.builder).parameters["num_classes"].default)
+
+    @property
     def options(self) -> dict[str, Any]:
         """The builder's options with their defaults, input shape and number of classes aside."""
         parameters = inspect.signature(self.builder).parameters.values()
@@ -148,8 +153,7 @@ class ModelSpec:
                 f"The builder of {self.name} returned {type(model).__name__}, not a keras.Model. Return the model."
             )
         if self.task == "classification":
-            default = inspect.signature(self.builder).parameters["num_classes"].default
-            wanted = (None, arguments.get("num_classes", default))
+            wanted = (None, arguments.get("num_classes", self.num_classes))
             if model.output_shape != wanted or keras.backend.standardize_dtype(model.outputs[0].dtype) != "float32":
                 raise ModelError(
                     f"{self.name} must end in float32 logits of shape {wanted}, but its output is "

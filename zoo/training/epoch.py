@@ -112,10 +112,10 @@ class CompiledLoop:
         before = [tf.identity(variable.value) for variable in self.variables]
         short = self.feed.examples % self.feed.batch_size
         self.feed.begin(0)
-        self._run(Totals(), 1, first_step=0)
+        self.run(Totals(), 1, first_step=0)
         if short and self.steps > 1:
             self.feed.begin(0, self.steps - 1)
-            self._run(Totals(steps=self.steps - 1, examples=self.feed.examples - short), 1, first_step=0)
+            self.run(Totals(steps=self.steps - 1, examples=self.feed.examples - short), 1, first_step=0)
         self.evaluate.compile(self.feed.image_shape)
         for variable, value in zip(self.variables, before, strict=True):
             variable.assign(value)
@@ -137,14 +137,14 @@ class CompiledLoop:
         if self.xla and self._is_short(done.steps + steps - 1) and steps > 1:
             steps -= 1  # XLA compiles one shape at a time: the short batch at the end goes alone
         began = time.perf_counter()
-        totals = self._run(done, steps, first_step=epoch * self.steps + done.steps)
+        totals = self.run(done, steps, first_step=epoch * self.steps + done.steps)
         self._seconds_per_step = (time.perf_counter() - began) / steps
         return totals
 
     def _is_short(self, step: int) -> bool:
         return (step + 1) * self.feed.batch_size > self.feed.examples
 
-    def _run(self, done: Totals, steps: int, *, first_step: int) -> Totals:
+    def run(self, done: Totals, steps: int, *, first_step: int) -> Totals:
         """Train `steps` steps; reading the sums back waits for the device."""
         last = min((done.steps + steps) * self.feed.batch_size, self.feed.examples)
         batch = min(self.feed.batch_size, last - done.examples) if self.xla else self.feed.batch_size
