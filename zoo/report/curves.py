@@ -106,7 +106,7 @@ def _draw_accuracy(axes: Axes, epochs: np.ndarray, series: Series) -> None:
     scale = "; logarithmic scale of errors" if by_error else ""
     _prepare(axes, epochs, "Accuracy", _best(epochs, shown) + scale)
     if by_error:
-        floor = _error_limits(axes, values)
+        floor = error_limits(axes, values)
         # No mistake at all is infinitely far up: it is drawn on the upper edge.
         heights = {label: np.maximum(1 - accuracy, floor) for label, accuracy in shown.items()}
         _draw(axes, epochs, heights, shown, "{:.2%}")
@@ -118,7 +118,7 @@ def _draw_accuracy(axes: Axes, epochs: np.ndarray, series: Series) -> None:
     _draw(axes, epochs, shown, shown, "{:.2%}")
 
 
-def _error_limits(axes: Axes, values: np.ndarray) -> float:
+def error_limits(axes: Axes, values: np.ndarray) -> float:
     """Set the axis to errors between round accuracies, best at the top, and return the least error shown."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 

@@ -5,16 +5,13 @@ Whatever comes from a document, names above all, passes through `text` on its wa
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping
-from importlib import resources
-from string import Template
 from typing import Any
 
 import numpy as np
 
 from zoo.report import page_parts as parts
+from zoo.report.page_frame import whole_page
 from zoo.report.page_tables import class_table, confusion_table
 from zoo.report.page_text import interval, number, percent, text
 
@@ -43,8 +40,6 @@ def page(document: Document, run: Document | None, drawings: Mapping[str, str], 
             are missing are left out, with their section.
         images: the test images that the document counts from 0, uint8 (N, H, W, C).
     """
-    folder = resources.files("zoo.report")
-    script = (folder / "report.js").read_text(encoding="utf-8")
     sections = {
         "training": parts.training(document, run) if run else "",
         "curves": parts.curves(run, drawings.get("curves", "")) if run else "",
@@ -59,23 +54,7 @@ def page(document: Document, run: Document | None, drawings: Mapping[str, str], 
             "calibration": parts.calibration(document, drawings.get("calibration", "")),
         }
     sections["method"] = parts.method(document)
-    present = {name: content for name, content in sections.items() if content}
-    links = "".join(f'<a href="#{name}">{SECTIONS[name]}</a>' for name in present)
-    body = [
-        _headline(document),
-        f'<nav aria-label="Contents">{links}</nav></header>',
-        *(
-            f'<section id="{name}" aria-labelledby="{name}-title">'
-            f'<h2 id="{name}-title">{SECTIONS[name]}</h2>{content}</section>'
-            for name, content in present.items()
-        ),
-    ]
-    return Template((folder / "report.html").read_text(encoding="utf-8")).substitute(
-        title=text(f"{document['model']} on {document['dataset']}"),
-        script=script,
-        script_digest="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        body="\n".join(body),
-    )
+    return whole_page(f"{document['model']} on {document['dataset']}", _headline(document), sections, SECTIONS)
 
 
 def _headline(document: Document) -> str:
@@ -94,7 +73,7 @@ def _headline(document: Document) -> str:
         )
     big = f"{100 * accuracy:.2f}"
     return (
-        f'<header><p class="eyebrow">Evaluation on the test images of {text(document["dataset"])}</p>'
+        f'<p class="eyebrow">Evaluation on the test images of {text(document["dataset"])}</p>'
         f"<h1>{text(document['model'])}</h1>"
         f'<div class="answer"><div class="big" aria-label="accuracy {big}%">{big}<small> %</small></div>'
         f"<p>{sentence}</p></div>"

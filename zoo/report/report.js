@@ -1,5 +1,5 @@
 
-// Tables with buttons in their headers sort by the clicked column: numbers by data-value, names as text.
+// Tables with buttons in their headers sort by the clicked column's data-value: as numbers where all are, else as text.
 for (const button of document.querySelectorAll("th button")) {
   button.addEventListener("click", () => {
     const header = button.parentElement;
@@ -11,7 +11,10 @@ for (const button of document.querySelectorAll("th button")) {
     const value = (row) => row.cells[column].dataset.value;
     const known = [...body.rows].filter((row) => value(row) !== "");
     const unknown = [...body.rows].filter((row) => value(row) === "");
-    known.sort((one, other) => Number(value(one)) - Number(value(other)));
+    const isNumeric = known.every((row) => !Number.isNaN(Number(value(row))));
+    const numbers = (one, other) => Number(value(one)) - Number(value(other));
+    const names = (one, other) => value(one).localeCompare(value(other), "en", { numeric: true });
+    known.sort(isNumeric ? numbers : names);
     if (descending) known.reverse();
     body.append(...known, ...unknown);
   });

@@ -1,0 +1,25 @@
+"""Numbers as people read them: as many digits as carry something, no exponents."""
+
+from __future__ import annotations
+
+import math
+
+UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Return `value` with so many significant digits: 0.0123, 1.23, 12.3, 1,234 (integer digits are never dropped)."""
+    rounded = float(f"{value:.{digits}g}")
+    if not math.isfinite(rounded) or rounded == 0:
+        return f"{rounded:g}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
+    return f"{value:,.{decimals}f}"
+
+
+def compact(value: float) -> str:
+    """Return `value` with up to three significant digits and a unit: 500, 61.7k, 2.5M."""
+    rounded = float(f"{value:.3g}")
+    for size, unit in UNITS:
+        if abs(rounded) >= size:
+            return f"{rounded / size:.3g}{unit}"
+    return f"{rounded:g}"
