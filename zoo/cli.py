@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
-import json
-import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +16,9 @@ import click
 from click.core import ParameterSource
 
 from zoo import __version__
+from zoo.commands.benchmark import bench_command, compare_command
+from zoo.commands.shared import announce, command_line
+from zoo.commands.shared import report as report_result
 from zoo.errors import ZooError
 from zoo.options import (
     DATA_DIR_OPTION,
@@ -29,7 +29,7 @@ from zoo.options import (
     reproduce_options,
     train_options,
 )
-from zoo.recipe import Recipe, plain
+from zoo.recipe import Recipe
 from zoo.report import run_reports
 from zoo.report import text_reports as show
 
@@ -44,6 +44,10 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a character gets a question mark, no traceback
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+main.add_command(bench_command)
+main.add_command(compare_command)
 
 
 def _tensorflow() -> None:
@@ -62,19 +66,6 @@ def _find(name: str) -> ModelSpec:
     return registry.get(name)
 
 
-def _announce(line: str) -> None:
-    click.echo(line, err=True)
-
-
-def _report(as_json: bool, document: Any, printer: Callable[[Any], None]) -> None:
-    """Print a result for a machine or for a person."""
-    document = plain(document)
-    if as_json:
-        click.echo(json.dumps(document, indent=2, allow_nan=False))
-    else:
-        printer(document)
-
-
 @main.command("list")
 @click.argument("pattern", default="*")
 @click.option("--task", help="Only models of this task.")
@@ -85,7 +76,7 @@ def list_command(pattern: str, task: str | None, exclude: tuple[str, ...], as_js
     from zoo import registry
 
     document = registry.describe(registry.list_models(pattern, task=task, exclude=exclude))
-    _report(as_json, document, show.print_models)
+    report_result(as_json, document, show.print_models)
 
 
 @main.command("show")
@@ -99,7 +90,7 @@ def show_command(name: str, as_json: bool) -> None:
     _tensorflow()
     model = registry.build(spec)
     layers = spec.guarded(lambda: anatomy.dissect(model))
-    _report(as_json, {**spec.to_dict(), "anatomy": layers}, show.print_model)
+    report_result(as_json, {**spec.to_dict(), "anatomy": layers}, show.print_model)
 
 
 @main.command("train")
@@ -123,17 +114,17 @@ def train_command(name: str | None, as_json: bool, report: bool, settings: tuple
     _tensorflow()
     from zoo.training import trainer
 
-    arguments["announce"] = None if arguments["quiet"] else _announce
+    arguments["announce"] = None if arguments["quiet"] else announce
     if "seeds" in arguments:
         if name is None:
             raise click.UsageError("--seeds begins new runs: name a model, and leave --resume out.")
         documents = trainer.train_seeds(name, **arguments)
         pages = [_write_report(document["run"]) for document in documents["runs"] if report]
-        _report(as_json, documents, show.print_seeds)
+        report_result(as_json, documents, show.print_seeds)
     else:
         run = trainer.train(name, **arguments)
         pages = [_write_report(run)] if report else []
-        _report(as_json, run.to_dict(), show.print_run)
+        report_result(as_json, run.to_dict(), show.print_run)
     if not as_json:
         show.print_pages(pages)
 
@@ -146,7 +137,7 @@ def _write_report(run: Run | str) -> str | None:
         document = metrics.evaluate(run)
     except Exception as error:  # the run is finished and written: nothing may make it look failed
         what = str(error) if isinstance(error, ZooError) else f"{type(error).__name__}: {error}"
-        _announce(f"No report: {what}")
+        announce(f"No report: {what}")
         return None
     return str(Path(document["folder"]) / "report.html")
 
@@ -174,26 +165,14 @@ def reproduce_command(
         raise click.UsageError(f"RECIPE '{recipe}' and --all exclude each other: leave one out.")
     rows = reproduction.find(recipe, _find) if recipe else reproduction.published_recipes()
     if list_only:
-        _report(as_json, [row.to_dict() for row in rows], report.print_published)
+        report_result(as_json, [row.to_dict() for row in rows], report.print_published)
         return
     _tensorflow()
-    arguments |= {"command": _command_line(ctx), "announce": _announce, "quiet": not sys.stderr.isatty()}
+    arguments |= {"command": command_line(ctx), "announce": announce, "quiet": not sys.stderr.isatty()}
     document = reproduction.reproduce(rows, **arguments)
-    _report(as_json, document, report.print_reproduction)
+    report_result(as_json, document, report.print_reproduction)
     if any(row["error"] for row in document["rows"]):
         ctx.exit(1)
-
-
-def _command_line(ctx: click.Context) -> str:
-    """The command as one would type it to get the same result: where it is kept and how it is shown left out."""
-    words = ["zoo", ctx.info_name or ""]
-    for parameter in ctx.command.params:
-        value = ctx.params.get(parameter.name or "")
-        if value in (None, False) or value == parameter.default or parameter.name in ("output", "data_dir", "as_json"):
-            continue
-        name = [] if isinstance(parameter, click.Argument) else [parameter.opts[0]]
-        words += name if value is True else [*name, str(value)]
-    return shlex.join(words)
 
 
 @main.command("evaluate")
@@ -218,7 +197,7 @@ def evaluate_command(model: str, as_json: bool, **arguments: Any) -> None:
     _tensorflow()
     from zoo.evaluation import metrics
 
-    _report(as_json, metrics.evaluate(model, announce=_announce, **arguments), show.print_evaluation)
+    report_result(as_json, metrics.evaluate(model, announce=announce, **arguments), show.print_evaluation)
 
 
 @main.command("predict")
@@ -230,7 +209,7 @@ def predict_command(run: str, images: tuple[Path, ...], as_json: bool) -> None:
     _tensorflow()
     from zoo.evaluation.predict import predict
 
-    _report(as_json, predict(run, images), show.print_predictions)
+    report_result(as_json, predict(run, images), show.print_predictions)
 
 
 @main.group("runs", cls=ReportingGroup, invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]")
@@ -260,7 +239,7 @@ def runs_group(ctx: click.Context, as_json: bool, **arguments: Any) -> None:
     filtered = arguments["model"] != "*" or arguments["dataset"] is not None
     column = experiments.column_named(arguments["sort"])
     printer = functools.partial(run_reports.print_runs, folder=arguments["folder"], sort=column, filtered=filtered)
-    _report(as_json, rows, printer)
+    report_result(as_json, rows, printer)
 
 
 @runs_group.command("diff")
@@ -274,7 +253,7 @@ def runs_diff_command(a: str, b: str, as_json: bool) -> None:
     """
     from zoo import differences
 
-    _report(as_json, differences.diff_runs(a, b), run_reports.print_run_diff)
+    report_result(as_json, differences.diff_runs(a, b), run_reports.print_run_diff)
 
 
 @main.group("data", cls=Group)
@@ -288,7 +267,7 @@ def data_list_command(as_json: bool) -> None:
     """List the datasets that zoo knows by name."""
     from zoo import data
 
-    _report(as_json, data.list_datasets(), show.print_datasets)
+    report_result(as_json, data.list_datasets(), show.print_datasets)
 
 
 @data_group.command("prepare")
@@ -299,8 +278,8 @@ def data_prepare_command(name: str, data_dir: Path | None, as_json: bool) -> Non
     """Fetch the dataset NAME, check it, and keep it in the cache."""
     from zoo import data
 
-    folder = data.prepare(name, data_dir=data_dir, announce=_announce)
-    _report(as_json, {"name": name, "folder": str(folder)}, show.print_prepared)
+    folder = data.prepare(name, data_dir=data_dir, announce=announce)
+    report_result(as_json, {"name": name, "folder": str(folder)}, show.print_prepared)
 
 
 @data_group.command("verify")
@@ -312,7 +291,7 @@ def data_verify_command(ctx: click.Context, name: str, as_json: bool) -> None:
     from zoo import data
 
     rows = data.verify(name)
-    _report(as_json, rows, show.print_verification)
+    report_result(as_json, rows, show.print_verification)
     if not all(row.ok for row in rows):
         ctx.exit(1)
 
@@ -327,7 +306,7 @@ def data_show_command(name: str, as_json: bool, **arguments: Any) -> None:
     """Write a grid of sample images of the dataset NAME, with their labels, as a PNG."""
     from zoo.evaluation import samples
 
-    _report(as_json, samples.write_samples(name, announce=_announce, **arguments), show.print_samples)
+    report_result(as_json, samples.write_samples(name, announce=announce, **arguments), show.print_samples)
 
 
 @main.command("plugins")
@@ -340,7 +319,7 @@ def plugins_command(check: bool, timeout: float, as_json: bool) -> None:
     from zoo.plugins.status import survey
 
     rows = survey(built_ins=registry.built_ins(), zoo_version=__version__, check=check, timeout=timeout)
-    _report(as_json, rows, show.print_plugins)
+    report_result(as_json, rows, show.print_plugins)
 
 
 @main.command("new-plugin")
@@ -352,7 +331,7 @@ def new_plugin_command(name: str, as_json: bool) -> None:
 
     folder = scaffold.new_plugin(name)
     document = {"folder": str(folder), "next_steps": scaffold.next_steps(folder)}
-    _report(as_json, document, show.print_scaffold)
+    report_result(as_json, document, show.print_scaffold)
 
 
 @main.command("doctor")
@@ -364,7 +343,7 @@ def doctor_command(as_json: bool) -> None:
 
     findings = doctor.examine()
     document = {"summary": doctor.summary(findings), "findings": findings}
-    _report(as_json, document, show.print_findings)
+    report_result(as_json, document, show.print_findings)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,266 @@
+"""The benchmark: every cell in rounds that take turns, each round of a cell in a process of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.benchmarking import matrix, process, record
+from zoo.benchmarking.matrix import Cell, Matrix
+from zoo.benchmarking.trainings import Trainings
+from zoo.environment import environment
+from zoo.errors import DeviceError
+from zoo.recipe import plain
+
+TIMEOUT_S = 300.0
+
+
+class BenchmarkInterrupted(KeyboardInterrupt):
+    """Ctrl-C was pressed; `document` holds what was measured until then."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        super().__init__("Interrupted. What was measured is kept.")
+        self.document = document
+
+
+def benchmark(
+    *models: str,
+    preset: str = "quick",
+    modes: Sequence[str] = (),
+    precisions: Sequence[str] = (),
+    xla: Sequence[bool | None] = (),
+    batch_sizes: Sequence[int] = (),
+    device: str = "auto",
+    rounds: int | None = None,
+    seconds: float | None = None,
+    time_budget: float | None = None,
+    timeout: float = TIMEOUT_S,
+    until: float | None = None,
+    accuracy: bool = False,
+    recipe: str = "default",
+    seeds: int = 1,
+    data_dir: str | Path | None = None,
+    output: str | Path | None = None,
+    command: str = "",
+    announce: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Measure models over a matrix of settings, or how long they take to an accuracy.
+
+    Each measurement is a process of its own. In each round every cell has its turn, so that a machine that gets
+    slower hits all alike; blocks of steps are timed with the device synchronised, after the steps have stopped
+    getting faster. A cell that fails is an entry that says why, and the others go on; one that runs out of memory is
+    tried again with half the batch.
+
+    Args:
+        models: names or wildcard patterns; all models if none.
+        preset: quick, standard or full; what is given below takes its place.
+        modes: train, infer.
+        precisions: float32, mixed_bfloat16, mixed_float16.
+        xla: True, False, None (what is fastest on the device).
+        batch_sizes: images per step.
+        device: auto, cpu, gpu or gpu:N.
+        rounds: processes per cell.
+        seconds: steady measurement in each.
+        time_budget: seconds after which no further process is started; what is left is skipped.
+        timeout: seconds that one process may take.
+        until: a test accuracy (0 to 1): instead of the matrix, train each model until it is reached.
+        accuracy: beside the matrix, train each model to its recipe's end.
+        recipe: what is trained by for `until` and `accuracy`.
+        seeds: trainings of each model.
+        data_dir: a folder of files to read the dataset from, for trainings.
+        output: a file for the record, JSON lines, written anew after each process.
+        command: the command line that asks for this, for the record.
+        announce: receives a line for each process.
+
+    Returns:
+        The document that ``zoo/benchmarking/schema.json`` describes.
+
+    Raises:
+        ZooError: a name or value is not what it must be, or the record cannot be written.
+        BenchmarkInterrupted: Ctrl-C (a KeyboardInterrupt); it carries the document, and the record is written.
+    """
+    names = matrix.find_models(models)
+    axes = {"modes": modes, "precisions": precisions, "xla": xla, "batch_sizes": batch_sizes}
+    chosen = matrix.choose(
+        preset, **{name: tuple(values) for name, values in axes.items()}, rounds=rounds, seconds=seconds
+    )
+    cells = [] if until is not None else chosen.cells(names, device)
+    trainings = Trainings(
+        names if until is not None or accuracy else [],
+        until=until,
+        recipe=recipe,
+        seeds=seeds,
+        device=device,
+        data_dir=data_dir,
+        timeout=timeout,
+    )
+    bench = Bench(chosen, cells, trainings, preset, time_budget, timeout, command, announce or _say_nothing)
+    path = Path(output) if output is not None else None
+    return bench.run(device, path)
+
+
+@dataclasses.dataclass
+class Measured:
+    """What is known of a cell so far."""
+
+    cell: Cell
+    batch_size: int  # that fits
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+    rounds: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    status: str = "skipped"
+    reason: str | None = "it was not measured before the time was over"
+
+    def entry(self, peaks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return this as the document has it."""
+        retried = self.cell.batch_size if self.batch_size != self.cell.batch_size and self.rounds else None
+        return record.cell_entry(
+            self.cell,
+            self.facts,
+            self.rounds,
+            status=self.status,
+            reason=self.reason,
+            retried_from=retried,
+            peaks=peaks,
+        )
+
+
+class Bench:
+    """One benchmark, from its first process to its document."""
+
+    def __init__(
+        self,
+        chosen: Matrix,
+        cells: Sequence[Cell],
+        trainings: Trainings,
+        preset: str,
+        time_budget: float | None,
+        timeout: float,
+        command: str,
+        announce: Callable[[str], None],
+    ) -> None:
+        self.matrix, self.trainings, self.announce, self.timeout = chosen, trainings, announce, timeout
+        self.cells = [Measured(cell, cell.batch_size) for cell in cells]
+        self.peaks: dict[str, list[float]] = {}
+        self.machine: dict[str, Any] = {"device": "cpu", "gpu": None, "onednn": True}
+        self._ends = time.monotonic() + time_budget if time_budget is not None else None
+        self._head = {
+            "schema": record.SCHEMA,
+            "command": command,
+            "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+            "settings": {
+                "preset": preset,
+                "rounds": chosen.rounds,
+                "seconds": chosen.seconds,
+                "time_budget_s": time_budget,
+                "timeout_s": timeout,
+            },
+        }
+
+    def run(self, device: str, path: Path | None) -> dict[str, Any]:
+        """Do it all; see `benchmark`."""
+        self._keep(path)  # a file that cannot be written is found out now
+        total = self.matrix.rounds * len(self.cells) + self.trainings.count
+        try:
+            self._look_at_machine(device)
+            for number, line in enumerate(self._turns(device), start=1):
+                self._keep(path)
+                self.announce(f"[{number}/{total}] {line}")
+        except KeyboardInterrupt:
+            self._keep(path)
+            raise BenchmarkInterrupted(self.document()) from None
+        return self.document()
+
+    def _turns(self, device: str) -> Iterator[str]:
+        """Measure in rounds, the cells' order moved on by one each time; yield a line for each process."""
+        for number in range(self.matrix.rounds if self.cells else 0):
+            if number:
+                self._look_at_machine(device)
+            first = number % len(self.cells)
+            for measured in self.cells[first:] + self.cells[:first]:
+                if not self._in_time():
+                    return
+                yield self._measure(measured, number)
+        for training in self.trainings.turns():
+            if not self._in_time():
+                return
+            yield training()
+
+    def _in_time(self) -> bool:
+        return self._ends is None or time.monotonic() < self._ends
+
+    def _look_at_machine(self, device: str) -> None:
+        """Measure the peaks once more.
+
+        Raises:
+            DeviceError: the device is not there, or TensorFlow does not run at all.
+        """
+        dtypes = sorted({measured.cell.precision.removeprefix("mixed_") for measured in self.cells}, reverse=True)
+        request = {"do": "describe_machine", "arguments": {"device": device, "dtypes": dtypes}}
+        answer = process.call(request, timeout=self.timeout)
+        if answer["status"] != "ok":
+            raise DeviceError(f"This machine cannot be measured: {str(answer['reason']).rstrip('.')}. See zoo doctor.")
+        self.machine = {name: answer["result"][name] for name in self.machine}
+        for dtype, peak in answer["result"]["peaks"].items():
+            self.peaks.setdefault(dtype, []).append(peak)
+
+    def _measure(self, measured: Measured, number: int) -> str:
+        """Measure one round of a cell, with half the batch as often as memory runs out."""
+        if measured.status not in ("ok", "skipped"):
+            return f"{measured.cell}: not tried again"
+        while True:
+            cell = dataclasses.replace(measured.cell, batch_size=measured.batch_size)
+            arguments = {"cell": cell, "seconds": self.matrix.seconds}
+            answer = process.call({"do": "measure_cell", "arguments": arguments}, timeout=self.timeout)
+            measured.status, measured.reason = answer["status"], answer["reason"]
+            if answer["status"] != "out_of_memory" or measured.batch_size == 1 or not self._in_time():
+                break
+            measured.batch_size //= 2
+            measured.rounds.clear()  # of a batch that fitted once and no longer does
+            self.announce(f"{cell}: out of memory, trying batch {measured.batch_size}")
+        if answer["status"] != "ok":
+            return f"{cell}: {answer['status'].replace('_', ' ')}: {answer['reason']}"
+        result = answer["result"]
+        measured.facts = {name: result[name] for name in record.FACTS}
+        measured.rounds.append({"round": number, **result["round"]})
+        speed = measured.batch_size / statistics.median(result["round"]["step_s"])
+        return f"{cell}: {speed:,.0f} images/s"
+
+    def _keep(self, path: Path | None) -> None:
+        if path is not None:
+            record.write(self.document(), path)
+
+    def document(self) -> dict[str, Any]:
+        """Return what is known now."""
+        device = self.machine["device"]
+        peaks = [
+            {"device": device, "dtype": dtype, "flops_per_s": statistics.median(values), "rounds": list(values)}
+            for dtype, values in self.peaks.items()
+        ]
+        cells = [measured.entry(peaks) for measured in self.cells]
+        trainings = self.trainings.entries()
+        facts = {name: value for name, value in self.machine.items() if name != "device"}
+        surroundings = {**environment(), **facts, "plugins": _plugins([*cells, *trainings])}
+        document = {**self._head, "environment": surroundings, "peaks": peaks, "cells": cells, "trainings": trainings}
+        result: dict[str, Any] = plain(document)
+        return result
+
+
+def _plugins(entries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The distributions whose models were measured, zoo's own aside, with their versions."""
+    origins = {str(entry["origin"]) for entry in entries if entry["origin"]}
+    pairs = (origin.partition(" ")[::2] for origin in sorted(origins))
+    return {name: version for name, version in pairs if name != "cnn-zoo"}
+
+
+def all_measured(document: Mapping[str, Any]) -> bool:
+    """Whether nothing failed; what the user's own time budget left out is no failure."""
+    entries = [*document["cells"], *document["trainings"]]
+    return all(entry["status"] in ("ok", "skipped") for entry in entries)
+
+
+def _say_nothing(_line: str) -> None:
+    """Stand for an `announce` that was not given."""

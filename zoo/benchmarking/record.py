@@ -1,0 +1,195 @@
+"""What a benchmark came to, as one document: put together from the rounds, written as JSON lines, read back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from zoo.benchmarking.matrix import Cell
+from zoo.errors import RunError
+from zoo.files import atomic_write
+from zoo.recipe import plain
+
+SCHEMA = "zoo.benchmark/1"
+FLOPS_PER_MAC = {"infer": 2, "train": 6}
+"""A MAC is two operations; a training step goes forward once and backward twice (by weights and by inputs)."""
+FACTS = ("origin", "resolved", "params", "trainable_params", "macs")
+MEASURED = (
+    "first_call_s",
+    "step_s",
+    "images_per_s",
+    "flops_per_s",
+    "peak_share",
+    "peak_host_bytes",
+    "peak_device_bytes",
+)
+
+
+def new_path() -> Path:
+    """Return where a record goes unless the user says otherwise; two of one second take different names."""
+    path = Path("runs") / time.strftime("bench-%Y%m%d-%H%M%S.jsonl")
+    number = 2
+    while path.exists():
+        path = path.with_name(f"{path.stem.partition('_')[0]}_{number}.jsonl")
+        number += 1
+    return path
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of the document, as published beside this module."""
+    text = (resources.files("zoo.benchmarking") / "schema.json").read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def cell_entry(
+    cell: Cell,
+    facts: Mapping[str, Any],
+    rounds: Sequence[Mapping[str, Any]],
+    *,
+    status: str,
+    reason: str | None,
+    retried_from: int | None,
+    peaks: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return a cell's entry: its facts, and what its rounds amount to.
+
+    Args:
+        cell: as asked for.
+        facts: what the processes found out about it; empty if none got that far.
+        rounds: what each process measured.
+        status: ok once a round was measured and none failed.
+        reason: one line, where it is not ok.
+        retried_from: the batch size that ran out of memory, if a smaller one was measured instead.
+        peaks: of the machine, for the share.
+    """
+    asked = dataclasses.asdict(cell)
+    entry: dict[str, Any] = {
+        "kind": "cell",
+        "model": asked.pop("model"),
+        "mode": asked.pop("mode"),
+        "requested": asked,
+        **{name: facts.get(name) for name in FACTS},
+        "status": status,
+        "reason": reason,
+        "retried_from": retried_from,
+        **dict.fromkeys(MEASURED),
+        "rounds": list(rounds),
+    }
+    return entry | (_measured(entry, rounds, peaks) if rounds else {})
+
+
+def _measured(
+    entry: Mapping[str, Any], rounds: Sequence[Mapping[str, Any]], peaks: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Pool the rounds: all their blocks count alike."""
+    first_calls = [each["first_call_s"] for each in rounds]
+    steps = [step for each in rounds for step in each["step_s"]]
+    resolved, median = entry["resolved"], statistics.median(steps)
+    flops = FLOPS_PER_MAC[entry["mode"]] * entry["macs"] * resolved["batch_size"] / median
+    peak = peak_of(peaks, resolved["device"], resolved["compute_dtype"])
+    return {
+        "first_call_s": {"median": statistics.median(first_calls), "n": len(first_calls), "values": first_calls},
+        "step_s": _spread(steps),
+        "images_per_s": resolved["batch_size"] / median,
+        "flops_per_s": flops,
+        "peak_share": flops / peak if peak else None,
+        "peak_host_bytes": _largest(each["peak_host_bytes"] for each in rounds),
+        "peak_device_bytes": _largest(each["peak_device_bytes"] for each in rounds),
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    """Quantiles by linear interpolation between the values."""
+    ordered = sorted(values)
+    cuts = {f"p{p}": _quantile(ordered, p / 100) for p in (25, 50, 75, 90, 95, 99)}
+    q1, q3 = cuts.pop("p25"), cuts.pop("p75")
+    ends = {"min": ordered[0], "max": ordered[-1], "n": len(ordered)}
+    return {"median": cuts["p50"], "q1": q1, "q3": q3, "iqr": q3 - q1, **cuts, **ends}
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    place = share * (len(ordered) - 1)
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def _largest(values: Any) -> int | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def peak_of(peaks: Sequence[Mapping[str, Any]], device: str, dtype: str) -> float | None:
+    """Return the FLOP/s that a matrix product of this dtype reached on the device, or None."""
+    found = (peak["flops_per_s"] for peak in peaks if peak["device"] == device and peak["dtype"] == dtype)
+    return next(found, None)
+
+
+def distribution(values: Sequence[float]) -> dict[str, Any] | None:
+    """Return mean, standard deviation (None of one), median, range and n; None of no values."""
+    if not values:
+        return None
+    return {
+        "mean": statistics.fmean(values),
+        "standard_deviation": statistics.stdev(values) if len(values) > 1 else None,
+        "median": statistics.median(values),
+        "min": min(values),
+        "max": max(values),
+        "n": len(values),
+    }
+
+
+def write(document: Mapping[str, Any], path: Path) -> None:
+    """Write the document as JSON lines: what holds for all of it first, then a line per cell and per training.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    head = {name: value for name, value in document.items() if name not in ("cells", "trainings")}
+    lines = [head, *document["cells"], *document["trainings"]]
+    try:
+        atomic_write(path, "".join(json.dumps(plain(line), allow_nan=False) + "\n" for line in lines))
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}. Choose another file.") from error
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the document of a record: JSON lines as `write` wrote them, or one JSON document.
+
+    Raises:
+        RunError: the file is not there, or is no record.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise RunError(f"{path} cannot be read: {reason}. Name the record of a benchmark.") from error
+    try:
+        document = _parsed(text)
+        if document["schema"] != SCHEMA:
+            raise RunError(f"{path} is written as {document['schema']}; this zoo reads {SCHEMA}. Use that version.")
+        missing = [name for name in schema()["required"] if name not in document]
+        if missing:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+    except (ValueError, LookupError, TypeError) as error:
+        raise RunError(f"{path} is no benchmark record: {error}. Write one with: zoo bench --output FILE.") from error
+    return document
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Both forms begin with an object; only lines go on after it."""
+    try:
+        lines = [json.loads(text)]
+    except json.JSONDecodeError:
+        lines = [json.loads(line) for line in text.splitlines() if line.strip()]
+    head: dict[str, Any] = {"cells": [], "trainings": [], **lines[0]}
+    for line in lines[1:]:
+        head[f"{line['kind']}s"].append(line)
+    return head
