@@ -184,7 +184,14 @@ def document(*entries: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "schema": "zoo.benchmark/1",
         "command": "zoo bench lenet5 --preset quick",
         "date": "2026-11-24 20:10 UTC",
-        "settings": {"preset": "quick", "rounds": 2, "seconds": 1.0, "time_budget_s": None, "timeout_s": 300.0},
+        "settings": {
+            "preset": "quick",
+            "rounds": 2,
+            "seconds": 1.0,
+            "time_budget_s": None,
+            "timeout_s": 300.0,
+            "seeds": None,
+        },
         "environment": ENVIRONMENT,
         "peaks": [
             {"device": "cpu", "dtype": dtype, "flops_per_s": peak, "rounds": [peak, peak]}

@@ -40,7 +40,8 @@ def test_presets_grow():
         ({"precisions": ("float8",)}, "precision must be one of float32, mixed_bfloat16, mixed_float16"),
         ({"batch_sizes": (0,)}, "batch_size must be at least 1, received 0"),
         ({"rounds": 0}, "rounds must be at least 1, received 0"),
-        ({"seconds": 0.0}, "seconds must be more than 0, received 0.0"),
+        ({"seconds": 0.0}, "seconds must be more than 0 and finite, received 0.0"),
+        ({"seconds": float("inf")}, "seconds must be more than 0 and finite, received inf"),
     ],
 )
 def test_a_matrix_that_cannot_be_measured_is_refused(changes, words):
@@ -335,6 +336,56 @@ def test_a_machine_that_cannot_be_measured_is_an_error(monkeypatch):
         bench.benchmark("mlp", device="gpu")
 
 
+def test_a_machine_that_fails_once_later_takes_nothing_away(processes, monkeypatch):
+    """The peaks of the other rounds have to do, and it is said."""
+    fake, looks, said = processes(), [], []
+
+    def fails_second(request, *, timeout):
+        looks.append(request["do"])
+        if looks.count("describe_machine") == 2 and request["do"] == "describe_machine":
+            return _bad("timed_out", "it was busy")
+        return fake(request, timeout=timeout)
+
+    monkeypatch.setattr(process, "call", fails_second)
+    document = bench.benchmark("mlp", rounds=3, announce=said.append, **QUICK)
+    assert len(document["cells"][0]["rounds"]) == 3
+    assert len(document["peaks"][0]["rounds"]) == 2
+    assert any("it was busy" in line for line in said)
+
+
+@pytest.mark.parametrize("name", ["timeout", "time_budget"])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
+def test_limits_that_cannot_pass_are_refused(processes, name, value):
+    """Before anything is measured."""
+    fake = processes()
+    with pytest.raises(RecipeError, match=f"{name} must be more than 0 and finite"):
+        bench.benchmark("mlp", **{name: value})
+    assert not fake.measured
+
+
+def test_what_is_asked_for_twice_is_measured_once(processes):
+    """Repeated options name the same cell."""
+    processes()
+    document = bench.benchmark("mlp", modes=["infer", "infer"], precisions=["float32"], batch_sizes=[8, 8], rounds=1)
+    assert len(document["cells"]) == 1
+
+
+def test_halving_has_an_end(processes):
+    """A batch far too large is given up after eight halvings."""
+    fake = processes(mlp=lambda batch: _bad("out_of_memory", "no"))
+    (cell,) = bench.benchmark("mlp", batch_sizes=[2**40], rounds=1, **QUICK)["cells"]
+    assert [batch for _, batch in fake.measured] == [2**exponent for exponent in range(40, 31, -1)]
+    assert (cell["status"], cell["retried_from"]) == ("out_of_memory", 2**40)
+
+
+def test_a_batch_larger_than_the_memory_is_not_even_drawn():
+    """The images alone would fill the machine, and take others down with them."""
+    from zoo.benchmarking.work import measure_cell
+
+    with pytest.raises(MemoryError, match="a batch of 1,000,000,000,000 images is"):
+        measure_cell(vars(Cell("mlp", "infer", "float32", False, 10**12, "cpu")), seconds=0.1)
+
+
 # Trainings
 
 
@@ -372,6 +423,10 @@ def test_a_model_that_cannot_be_trained_is_a_row(processes):
     [
         ({"until": 99}, "until must be above 0 and at most 1, received 99. Write 99% as 0.99"),
         ({"until": 0.9, "seeds": 0}, "seeds must be at least 1, received 0"),
+        ({"until": 0.9, "modes": ["train"]}, "mode means nothing to it"),
+        ({"until": 0.9, "accuracy": True}, "accuracy means nothing to it"),
+        ({"until": 0.9, "precisions": ["float32", "mixed_bfloat16"]}, "Choose one"),
+        ({"until": 0.9, "recipe": "128-64"}, "This recipe of mlp holds images out"),
     ],
 )
 def test_a_target_that_means_nothing_is_refused(processes, changes, words):
@@ -379,6 +434,17 @@ def test_a_target_that_means_nothing_is_refused(processes, changes, words):
     processes()
     with pytest.raises(RecipeError, match=words):
         bench.benchmark("mlp", **changes)
+
+
+def test_settings_of_the_step_hold_for_trainings_too(processes, monkeypatch):
+    """A training to a target in half precision is one in half precision."""
+    fake, asked = processes(), []
+    monkeypatch.setattr(
+        process, "call", lambda request, timeout: asked.append(request) or fake(request, timeout=timeout)
+    )
+    bench.benchmark("mlp", until=0.9, precisions=["mixed_bfloat16"], batch_sizes=[64])
+    overrides = next(request["arguments"]["overrides"] for request in asked if request["do"] == "train")
+    assert overrides == {"precision": "mixed_bfloat16", "batch_size": 64}
 
 
 def test_a_real_training_ends_when_its_target_is_reached():
@@ -414,11 +480,14 @@ def test_a_record_reads_back_as_it_was(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", "is no benchmark record"),
-        ("a,b", "is no benchmark record"),
-        ("[]", "is no benchmark record"),
+        ("", "is no benchmark record: it is empty"),
+        ("a,b", "is no benchmark record: line 1 is no JSON"),
+        ("[]", "is no benchmark record: it holds something else than objects"),
+        ("[" * 200_000, "is no benchmark record"),
         ('{"schema": "zoo.benchmark/9"}', "is written as zoo.benchmark/9; this zoo reads zoo.benchmark/1"),
-        ('{"schema": "zoo.benchmark/1"}', "is no benchmark record: it lacks command"),
+        ('{"schema": "zoo.benchmark/1"}', "is no benchmark record: 'command' is a required property"),
+        ('{"cells": []}\n{"kind": "peak"}', "is no benchmark record: it holds a line of kind 'peak'"),
+        ('{"schema": NaN}', "is no benchmark record: line 1 is no JSON: it holds NaN"),
         (b"\xff\xfe\x00", "cannot be read: it is no text"),
     ],
 )
@@ -430,26 +499,37 @@ def test_what_is_no_record_is_refused(tmp_path, content, words):
         record.read(path)
 
 
-def test_a_record_that_is_not_there_or_cannot_be_written_is_an_error(tmp_path, processes):
+@pytest.mark.parametrize("damage", ["delete", "null", "text"])
+def test_any_damaged_field_is_refused(tmp_path, damage):
+    """Whichever name of a cell is missing, or holds something else, the record is no record; and it says where."""
+    whole = samples.document(samples.cell())
+    for name in ("model", "mode", "requested", "status", "rounds", "peak_share"):
+        cell = dict(whole["cells"][0])
+        cell.pop(name) if damage == "delete" else cell.update({name: None if damage == "null" else "x"})
+        if (damage, name) in {("null", "peak_share"), ("text", "model")}:
+            continue  # these may be so
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(whole | {"cells": [cell]}))
+        with pytest.raises(RunError, match=r"is no benchmark record: \['cells'\]\[0\]"):
+            record.read(path)
+
+
+def test_a_record_that_is_not_there_or_cannot_be_written_is_an_error(tmp_path):
     """The second before anything is measured."""
-    fake = processes()
     with pytest.raises(RunError, match="cannot be read: No such file"):
         record.read(tmp_path / "r.jsonl")
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
-        bench.benchmark("mlp", output=tmp_path / "file" / "r.jsonl")
-    assert not fake.measured
+        record.claim(tmp_path / "file" / "r.jsonl")
 
 
-def test_records_of_one_second_have_different_names(tmp_path, monkeypatch):
-    """None takes another's place."""
-    monkeypatch.setattr(record.time, "strftime", lambda form: "bench-1.jsonl")
-    names = []
-    for _ in range(3):
-        names.append(record.new_path())
-        names[-1].parent.mkdir(exist_ok=True)
-        names[-1].write_text("")
-    assert [path.name for path in names] == ["bench-1.jsonl", "bench-1_2.jsonl", "bench-1_3.jsonl"]
+def test_a_record_never_takes_anothers_place(tmp_path, monkeypatch):
+    """A file that is there is refused, and records of one second have different names."""
+    (tmp_path / "notes.txt").write_text("precious")
+    with pytest.raises(RunError, match="exists already. Choose another --output"):
+        record.claim(tmp_path / "notes.txt")
+    monkeypatch.setattr(record.time, "strftime", lambda form: "bench-1")
+    assert [record.claim(None).name for _ in range(3)] == ["bench-1.jsonl", "bench-1-2.jsonl", "bench-1-3.jsonl"]
 
 
 # The command, with real processes
@@ -573,6 +653,27 @@ def _processes_here() -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("mlp", "--from", "r.jsonl"), "--from shows a record and measures nothing"),
+        (("mlp", "--seeds", "3"), "--recipe and --seeds are about trainings"),
+    ],
+)
+def test_options_that_would_be_passed_over_are_refused(zoo, arguments, words):
+    """Wrong usage, exit 2."""
+    result = zoo("bench", *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_what_measured_nothing_leaves_no_record(zoo, monkeypatch):
+    """No file for a device that is not there."""
+    monkeypatch.setattr(process, "call", lambda request, timeout: _bad("failed", "TensorFlow sees no GPU here."))
+    assert zoo("bench", "mlp", "--device", "gpu").exit_code == 1
+    assert not list(Path("runs").glob("*"))
+
+
 @pytest.mark.parametrize("form", ["table", "markdown", "csv", "json", "html"])
 def test_a_record_is_shown_in_any_form(zoo, tmp_path, form):
     """Without measuring anything."""
@@ -593,3 +694,19 @@ def test_compare_tells_slower_by_its_exit_code(zoo, tmp_path):
     result = zoo("compare", tmp_path / "old.jsonl", tmp_path / "new.jsonl", "--fail-if-slower", "1.1")
     assert result.exit_code == 1
     assert "slower" in result.stdout
+
+
+def test_compare_does_not_pass_what_it_could_not_judge(zoo, tmp_path):
+    """A cell that can no longer be measured fails the check, and so does a comparison that judged nothing."""
+    rounds = [[0.0100 + 0.0001 * n + 0.00005 * k for k in range(12)] for n in range(5)]
+    cells = {
+        "good": samples.cell(rounds=rounds),
+        "lost": samples.failed_cell("failed", "it broke"),
+        "single": samples.cell(rounds=rounds[:1]),
+    }
+    for name, cell in cells.items():
+        record.write(samples.document(cell), tmp_path / f"{name}.jsonl")
+    lost = zoo("compare", tmp_path / "good.jsonl", tmp_path / "lost.jsonl", "--fail-if-slower", "1.1")
+    assert (lost.exit_code, "was measured in old and not in new" in lost.stderr) == (1, True)
+    single = zoo("compare", tmp_path / "single.jsonl", tmp_path / "single.jsonl", "--fail-if-slower", "1.1")
+    assert (single.exit_code, "Nothing could be judged" in single.stderr) == (1, True)

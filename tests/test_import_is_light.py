@@ -24,6 +24,7 @@ def _imported(python, code: str) -> set[str]:
         "import zoo.cli; zoo.cli.main(['list'], standalone_mode=False)",
         "import zoo.cli; zoo.cli.main(['--help'], standalone_mode=False)",
         "import zoo.data; zoo.data.list_datasets()",
+        "import zoo.benchmarking.bench",
     ],
 )
 def test_nothing_heavy_is_imported(python, code):

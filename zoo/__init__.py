@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from zoo.lazy import exports
 
 if TYPE_CHECKING:
+    from zoo.benchmarking.bench import benchmark
     from zoo.data import Dataset
     from zoo.data import load as load_dataset
     from zoo.errors import ZooError
@@ -37,6 +38,7 @@ __all__ = [
     "Recipe",
     "Run",
     "ZooError",
+    "benchmark",
     "create",
     "evaluate",
     "get",
@@ -61,6 +63,7 @@ __getattr__ = exports(
         "Recipe": "zoo.spec:Recipe",
         "Run": "zoo.spec:Run",
         "ZooError": "zoo.errors:ZooError",
+        "benchmark": "zoo.benchmarking.bench:benchmark",
         "create": "zoo.registry:create",
         "evaluate": "zoo.evaluation.metrics:evaluate",
         "get": "zoo.registry:get",

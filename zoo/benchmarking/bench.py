@@ -13,10 +13,11 @@ from zoo.benchmarking import matrix, process, record
 from zoo.benchmarking.matrix import Cell, Matrix
 from zoo.benchmarking.trainings import Trainings
 from zoo.environment import environment
-from zoo.errors import DeviceError
+from zoo.errors import DeviceError, RecipeError
 from zoo.recipe import plain
 
 TIMEOUT_S = 300.0
+MOST_HALVINGS = 8  # of a batch that does not fit
 
 
 class BenchmarkInterrupted(KeyboardInterrupt):
@@ -72,7 +73,7 @@ def benchmark(
         recipe: what is trained by for `until` and `accuracy`.
         seeds: trainings of each model.
         data_dir: a folder of files to read the dataset from, for trainings.
-        output: a file for the record, JSON lines, written anew after each process.
+        output: a file for the record, JSON lines, written anew after each process; what is there is replaced.
         command: the command line that asks for this, for the record.
         announce: receives a line for each process.
 
@@ -85,22 +86,47 @@ def benchmark(
     """
     names = matrix.find_models(models)
     axes = {"modes": modes, "precisions": precisions, "xla": xla, "batch_sizes": batch_sizes}
-    chosen = matrix.choose(
-        preset, **{name: tuple(values) for name, values in axes.items()}, rounds=rounds, seconds=seconds
-    )
-    cells = [] if until is not None else chosen.cells(names, device)
+    given = {name: tuple(dict.fromkeys(values)) for name, values in axes.items()}
+    chosen = matrix.choose(preset, **given, rounds=rounds, seconds=seconds)
+    matrix.check_positive("timeout", timeout)
+    if time_budget is not None:
+        matrix.check_positive("time_budget", time_budget)
     trainings = Trainings(
         names if until is not None or accuracy else [],
         until=until,
         recipe=recipe,
         seeds=seeds,
         device=device,
+        overrides=_overrides(given, accuracy, rounds, seconds) if until is not None else {},
         data_dir=data_dir,
         timeout=timeout,
     )
+    cells = [] if until is not None else chosen.cells(names, device)
     bench = Bench(chosen, cells, trainings, preset, time_budget, timeout, command, announce or _say_nothing)
-    path = Path(output) if output is not None else None
-    return bench.run(device, path)
+    return bench.run(device, Path(output) if output is not None else None)
+
+
+def _overrides(
+    given: Mapping[str, tuple[Any, ...]], accuracy: bool, rounds: int | None, seconds: float | None
+) -> dict[str, Any]:
+    """Return what the matrix's options mean for trainings to a target, each of which is done in one way.
+
+    Raises:
+        RecipeError: an option that means nothing to them.
+    """
+    meaningless = {"mode": given["modes"], "accuracy": accuracy, "rounds": rounds, "seconds": seconds}
+    for name, value in meaningless.items():
+        if value:
+            raise RecipeError(
+                f"until trains models instead of measuring steps: {name} means nothing to it. Leave it out."
+            )
+    overrides: dict[str, Any] = {}
+    for name, field in (("precisions", "precision"), ("xla", "xla"), ("batch_sizes", "batch_size")):
+        if len(given[name]) > 1:
+            raise RecipeError(f"until trains a model in one way, received {field} {given[name]}. Choose one.")
+        if given[name]:
+            overrides[field] = given[name][0]
+    return overrides
 
 
 @dataclasses.dataclass
@@ -116,7 +142,7 @@ class Measured:
 
     def entry(self, peaks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return this as the document has it."""
-        retried = self.cell.batch_size if self.batch_size != self.cell.batch_size and self.rounds else None
+        retried = self.cell.batch_size if self.batch_size != self.cell.batch_size else None
         return record.cell_entry(
             self.cell,
             self.facts,
@@ -157,28 +183,29 @@ class Bench:
                 "seconds": chosen.seconds,
                 "time_budget_s": time_budget,
                 "timeout_s": timeout,
+                "seeds": trainings.seeds if trainings.models else None,
             },
         }
 
     def run(self, device: str, path: Path | None) -> dict[str, Any]:
         """Do it all; see `benchmark`."""
-        self._keep(path)  # a file that cannot be written is found out now
-        total = self.matrix.rounds * len(self.cells) + self.trainings.count
         try:
             self._look_at_machine(device)
+            total = self.matrix.rounds * len(self.cells) + self.trainings.count
             for number, line in enumerate(self._turns(device), start=1):
                 self._keep(path)
                 self.announce(f"[{number}/{total}] {line}")
         except KeyboardInterrupt:
             self._keep(path)
             raise BenchmarkInterrupted(self.document()) from None
+        self._keep(path)
         return self.document()
 
     def _turns(self, device: str) -> Iterator[str]:
         """Measure in rounds, the cells' order moved on by one each time; yield a line for each process."""
         for number in range(self.matrix.rounds if self.cells else 0):
-            if number:
-                self._look_at_machine(device)
+            if number and self._in_time():
+                self._look_again(device)
             first = number % len(self.cells)
             for measured in self.cells[first:] + self.cells[:first]:
                 if not self._in_time():
@@ -207,6 +234,13 @@ class Bench:
         for dtype, peak in answer["result"]["peaks"].items():
             self.peaks.setdefault(dtype, []).append(peak)
 
+    def _look_again(self, device: str) -> None:
+        """Measure the peaks in a later round too; where that fails once, the others have to do."""
+        try:
+            self._look_at_machine(device)
+        except DeviceError as error:
+            self.announce(str(error))
+
     def _measure(self, measured: Measured, number: int) -> str:
         """Measure one round of a cell, with half the batch as often as memory runs out."""
         if measured.status not in ("ok", "skipped"):
@@ -216,7 +250,8 @@ class Bench:
             arguments = {"cell": cell, "seconds": self.matrix.seconds}
             answer = process.call({"do": "measure_cell", "arguments": arguments}, timeout=self.timeout)
             measured.status, measured.reason = answer["status"], answer["reason"]
-            if answer["status"] != "out_of_memory" or measured.batch_size == 1 or not self._in_time():
+            smallest = max(1, measured.cell.batch_size >> MOST_HALVINGS)
+            if answer["status"] != "out_of_memory" or measured.batch_size <= smallest or not self._in_time():
                 break
             measured.batch_size //= 2
             measured.rounds.clear()  # of a batch that fitted once and no longer does

@@ -146,6 +146,29 @@ def slower_than(comparison: Document, limit: float) -> list[Row]:
     return [row for row in rows if row["verdict"] == "slower" and row["ratio"] >= limit]
 
 
+def failures(comparison: Document, limit: float) -> list[str]:
+    """Return why a check of `limit` fails, a sentence for each reason; none if it passes.
+
+    It fails for what `slower_than` finds, for what was measured in old and no longer is in new, and where nothing at
+    all could be judged: a check that looked at nothing must not pass.
+
+    Raises:
+        RecipeError: `limit` is not above 1.
+    """
+    rows = [*comparison["cells"], *comparison["trainings"]]
+    lines = [f"{row['name']} is {row['ratio']:.2f} times as slow as before." for row in slower_than(comparison, limit)]
+    lines += [f"{row['name']} was measured in old and not in new: {row['reason']}." for row in rows if _lost(row)]
+    lines += [f"{name} is missing in new." for name in comparison["only_in_old"]]
+    if not lines and not any(row["interval"] for row in rows):
+        lines.append("Nothing could be judged, so nothing is known to be as fast as before: measure with --rounds 5.")
+    return lines
+
+
+def _lost(row: Row) -> bool:
+    kind = "step_s" if "old_step_s" in row else "training_s"
+    return row[f"old_{kind}"] is not None and row[f"new_{kind}"] is None
+
+
 def _refusal(machine: Sequence[Row]) -> str:
     what = ", ".join(f"{row['name']} is {row['old']} in old and {row['new']} in new" for row in machine)
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -49,13 +50,18 @@ class Matrix:
             for value in values:
                 if value < 1:
                     raise RecipeError(f"{name} must be at least 1, received {value}. Change {name}.")
-        if not self.seconds > 0:
-            raise RecipeError(f"seconds must be more than 0, received {self.seconds}. Change seconds.")
+        check_positive("seconds", self.seconds)
 
     def cells(self, models: Iterable[str], device: str) -> list[Cell]:
         """Return every combination, model by model."""
         axes = itertools.product(models, self.modes, self.precisions, self.xla, self.batch_sizes)
         return [Cell(*values, device=device) for values in axes]
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise `RecipeError` for a number of seconds that cannot pass."""
+    if not (value > 0 and math.isfinite(value)):
+        raise RecipeError(f"{name} must be more than 0 and finite, received {value}. Change {name}.")
 
 
 PRESETS = {

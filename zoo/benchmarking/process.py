@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from zoo.errors import ZooError
 from zoo.files import atomic_write
 from zoo.recipe import plain
 
+# The folder that this zoo was imported from comes last on the path, in case nothing else leads to it.
+START = "import sys; sys.path.append(sys.argv[2]); from zoo.benchmarking.process import main; main(sys.argv[1])"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Keras prints some errors in bold
 EXHAUSTED = ("RESOURCE_EXHAUSTED", "ResourceExhausted", "out of memory", "OutOfMemory")
 
@@ -42,7 +45,7 @@ def call(request: Mapping[str, Any], *, timeout: float) -> dict[str, Any]:
         answer, noise = Path(folder) / "answer.json", Path(folder) / "stderr"
         with noise.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "zoo.benchmarking.process", str(answer)],
+                [sys.executable, "-P", "-c", START, str(answer), str(Path(__file__).parents[2])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
@@ -60,7 +63,7 @@ def call(request: Mapping[str, Any], *, timeout: float) -> dict[str, Any]:
         if answer.exists():
             document: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
             return document
-        return _died(process.returncode, noise.read_text(encoding="utf-8", errors="replace"))
+        return _died(process.returncode, _end_of(noise))
 
 
 def _send(pipe: Any, request: Mapping[str, Any]) -> None:
@@ -93,6 +96,12 @@ def _died(code: int, stderr: str) -> dict[str, Any]:
     return _outcome("failed", f"the process ended with exit code {code}{': ' + last if last else ''}")
 
 
+def _end_of(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4_000))
+        return file.read().decode(errors="replace")
+
+
 def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
     """Do what the request says; any error is an answer too."""
     try:
@@ -119,18 +128,17 @@ def _is_out_of_memory(error: BaseException | None) -> bool:
     return False
 
 
-def main(answer: Path) -> None:
-    """Read one request, write its answer, and end without asking anybody."""
+def main(answer: str) -> None:
+    """Read one request, write its answer to the file, and end without asking anybody."""
+    path = Path(answer)
     request = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    atomic_write(answer, json.dumps(plain(_answer(request))))
+    threading.Thread(target=_end_with_parent, args=(path.parent,), daemon=True).start()
+    atomic_write(path, json.dumps(plain(_answer(request))))
     os._exit(0)  # threads and exit hooks of a plugin do not get another word
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(folder: Path) -> None:
+    """Wait for the pipe to close; then nobody is left to take the answer, or to tidy up."""
     sys.stdin.read()
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -32,14 +33,35 @@ MEASURED = (
 )
 
 
-def new_path() -> Path:
-    """Return where a record goes unless the user says otherwise; two of one second take different names."""
-    path = Path("runs") / time.strftime("bench-%Y%m%d-%H%M%S.jsonl")
-    number = 2
-    while path.exists():
-        path = path.with_name(f"{path.stem.partition('_')[0]}_{number}.jsonl")
-        number += 1
-    return path
+def claim(path: Path | None) -> Path:
+    """Make the empty file that a record will be written to, so that nobody else's is lost.
+
+    Args:
+        path: where the user wants it; None: ``runs/bench-<time>.jsonl``, with a number if that is taken.
+
+    Raises:
+        RunError: the file is there already, or cannot be made.
+    """
+    for candidate in [path] if path is not None else _names():
+        try:
+            candidate.parent.mkdir(parents=True, exist_ok=True)
+            candidate.touch(exist_ok=False)
+        except FileExistsError as error:
+            if path is None and candidate.exists():
+                continue
+            reason = "exists already" if candidate.exists() else f"cannot be written: {error.strerror}"
+            raise RunError(f"{candidate} {reason}. Choose another --output.") from None
+        except OSError as error:
+            raise RunError(f"{candidate} cannot be written: {error.strerror or error}. Choose another file.") from error
+        return candidate
+    raise AssertionError("unreachable: names do not end")
+
+
+def _names() -> Iterator[Path]:
+    """Two benchmarks may start within one second: the second gets a number."""
+    stem = time.strftime("bench-%Y%m%d-%H%M%S")
+    yield Path("runs") / f"{stem}.jsonl"
+    yield from (Path("runs") / f"{stem}-{number}.jsonl" for number in itertools.count(2))
 
 
 def schema() -> dict[str, Any]:
@@ -173,23 +195,55 @@ def read(path: Path) -> dict[str, Any]:
         raise RunError(f"{path} cannot be read: {reason}. Name the record of a benchmark.") from error
     try:
         document = _parsed(text)
-        if document["schema"] != SCHEMA:
+        if document.get("schema") != SCHEMA and "schema" in document:
             raise RunError(f"{path} is written as {document['schema']}; this zoo reads {SCHEMA}. Use that version.")
-        missing = [name for name in schema()["required"] if name not in document]
-        if missing:
-            raise ValueError(f"it lacks {', '.join(missing)}")
-    except (ValueError, LookupError, TypeError) as error:
+        _validate(document)
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is no benchmark record: {error}. Write one with: zoo bench --output FILE.") from error
     return document
 
 
+def _validate(document: Mapping[str, Any]) -> None:
+    """Hold a document against the schema.
+
+    Raises:
+        ValueError: saying in one line what is wrong, and where.
+    """
+    import jsonschema  # its import takes longer than any command that needs no record
+
+    errors = jsonschema.Draft202012Validator(schema()).iter_errors(document)
+    worst = jsonschema.exceptions.best_match(errors)
+    if worst is not None:
+        where = "".join(f"[{part!r}]" for part in worst.absolute_path)
+        raise ValueError(f"{where} {worst.message[:200]}".strip())
+
+
 def _parsed(text: str) -> dict[str, Any]:
-    """Both forms begin with an object; only lines go on after it."""
+    """Read both forms: they begin with an object, and only lines go on after it.
+
+    Raises:
+        ValueError: the text is something else.
+    """
     try:
-        lines = [json.loads(text)]
-    except json.JSONDecodeError:
-        lines = [json.loads(line) for line in text.splitlines() if line.strip()]
-    head: dict[str, Any] = {"cells": [], "trainings": [], **lines[0]}
-    for line in lines[1:]:
-        head[f"{line['kind']}s"].append(line)
+        values = [_json(text)]
+    except ValueError:
+        lines = text.splitlines()
+        values = [_json(line, f"line {number} is ") for number, line in enumerate(lines, start=1) if line.strip()]
+    if not values or not all(isinstance(value, dict) for value in values):
+        raise ValueError("it is empty" if not values else "it holds something else than objects")
+    head: dict[str, Any] = {"cells": [], "trainings": [], **values[0]}
+    for value in values[1:]:
+        if value.get("kind") not in ("cell", "training"):
+            raise ValueError(f"it holds a line of kind {value.get('kind')!r}")
+        head[f"{value['kind']}s"].append(value)
     return head
+
+
+def _json(text: str, what: str = "it is ") -> Any:
+    def refuse(word: str) -> None:
+        raise ValueError(f"{what}no JSON: it holds {word}")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{what}no JSON ({error.msg})") from error

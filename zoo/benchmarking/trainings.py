@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from zoo import registry
 from zoo.benchmarking import process
 from zoo.benchmarking.record import distribution
 from zoo.errors import RecipeError
+from zoo.recipe import Recipe
 
 FACTS = ("origin", "dataset", "resolved", "params", "macs")
 
@@ -24,11 +25,14 @@ class Trainings:
         recipe: the recipe's name.
         seeds: trainings of each model, with seeds from 0 on.
         device: auto, cpu, gpu or gpu:N.
+        overrides: fields of the recipe that are to be otherwise.
         data_dir: a folder of files to read the dataset from.
         timeout: seconds that one training may take.
 
     Raises:
-        RecipeError: `until` is no share, fewer than one seed, or a model's recipe is not there.
+        RecipeError: `until` is no share, fewer than one seed, or a recipe holds images out and so cannot watch the
+            test images.
+        UnknownNameError: a model has no such recipe.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Trainings:
         recipe: str,
         seeds: int,
         device: str,
+        overrides: Mapping[str, Any],
         data_dir: str | Path | None,
         timeout: float,
     ) -> None:
@@ -48,14 +53,14 @@ class Trainings:
             raise RecipeError(f"seeds must be at least 1, received {seeds}. Pass for example 3.")
         for model in models:
             if not registry.needs_import(model):
-                registry.get(model).recipe(recipe)  # complain before anything is measured
+                _check(model, registry.get(model).recipe(recipe), until)  # before anything is measured
         self.models, self.until, self.seeds, self.timeout = models, until, seeds, timeout
         folder = str(Path(data_dir).resolve()) if data_dir is not None else None
         self._arguments: dict[str, Any] = {
             "recipe": recipe,
             "target": until,
             "device": device,
-            "overrides": {},
+            "overrides": dict(overrides),
             "data_dir": folder,
         }
         self._runs: dict[str, list[dict[str, Any]]] = {model: [] for model in models}
@@ -94,10 +99,10 @@ class Trainings:
 
     def _fetch(self, model: str) -> dict[str, Any] | None:
         """Have the dataset in the cache before any clock runs; return what went wrong, or None."""
-        if self._arguments["data_dir"] is not None or registry.needs_import(model):
+        if self._arguments["data_dir"] is not None:
             return None
-        dataset = registry.get(model).recipe(self._arguments["recipe"]).dataset
-        answer = process.call({"do": "fetch", "arguments": {"dataset": dataset}}, timeout=self.timeout)
+        arguments = {"model": model, "recipe": self._arguments["recipe"]}
+        answer = process.call({"do": "fetch", "arguments": arguments}, timeout=self.timeout)
         return None if answer["status"] == "ok" else answer
 
     def entries(self) -> list[dict[str, Any]]:
@@ -129,6 +134,14 @@ class Trainings:
             "test_accuracy": distribution([run["test_accuracy"] for run in finished]),
             "failures": len(runs) - len(reached),
         }
+
+
+def _check(model: str, recipe: Recipe, until: float | None) -> None:
+    if until is not None and (recipe.validation_split or recipe.early_stopping):
+        raise RecipeError(
+            f"This recipe of {model} holds images out to select by, so its training cannot end by the test images. "
+            "Choose another --recipe, or measure it with --accuracy."
+        )
 
 
 def _broken(seed: int, reason: str) -> dict[str, Any]:

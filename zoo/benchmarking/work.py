@@ -9,11 +9,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from zoo import registry
 from zoo.benchmarking import hardware
 from zoo.benchmarking.matrix import Cell
 from zoo.benchmarking.timing import measure_steady
 from zoo.benchmarking.training import train_once
-from zoo.benchmarking.workload import onednn, prepare
+from zoo.benchmarking.workload import facts, onednn, prepare
 from zoo.data import prepare as prepare_dataset
 from zoo.spec import Recipe
 from zoo.training.devices import place, synchronize
@@ -33,7 +34,9 @@ def describe_machine(device: str, dtypes: list[str]) -> dict[str, Any]:
 def measure_cell(cell: dict[str, Any], seconds: float) -> dict[str, Any]:
     """Measure one cell for so many seconds; return its facts, and under `round` what was measured."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    workload, facts = prepare(Cell(**cell))
+    asked = Cell(**cell)
+    workload, spec, placement = prepare(asked)
+    _forget_peak_device_bytes(placement.device)
     steady = measure_steady(workload.run, seconds=seconds, synchronize=synchronize)
     measured = {
         "first_call_s": workload.first_call_s,
@@ -42,10 +45,10 @@ def measure_cell(cell: dict[str, Any], seconds: float) -> dict[str, Any]:
         "steady": steady.steady,
         "step_s": steady.step_s,
         "peak_host_bytes": _peak_host_bytes(),
-        "peak_device_bytes": _peak_device_bytes(facts["resolved"]["device"]),
+        "peak_device_bytes": _peak_device_bytes(placement.device),
         "load": load,
     }
-    return {**facts, "round": measured}
+    return {**facts(asked, spec, placement), "round": measured}
 
 
 def train(**arguments: Any) -> dict[str, Any]:
@@ -53,9 +56,9 @@ def train(**arguments: Any) -> dict[str, Any]:
     return train_once(**arguments)
 
 
-def fetch(dataset: str) -> None:
-    """Put a dataset into the cache, so that no training's clock sees the network."""
-    prepare_dataset(dataset)
+def fetch(model: str, recipe: str) -> None:
+    """Put the dataset of a model's recipe into the cache, so that no training's clock sees the network."""
+    prepare_dataset(registry.get(model).recipe(recipe).dataset)
 
 
 def _peak_host_bytes() -> int:
@@ -69,3 +72,9 @@ def _peak_device_bytes(device: str) -> int | None:
     if device == "cpu":
         return None
     return int(tf.config.experimental.get_memory_info(device.upper())["peak"])
+
+
+def _forget_peak_device_bytes(device: str) -> None:
+    """Begin to count anew: what building and the first step held is not what a step needs."""
+    if device != "cpu":
+        tf.config.experimental.reset_memory_stats(device.upper())

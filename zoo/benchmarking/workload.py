@@ -7,6 +7,7 @@ import time
 from typing import Any, Protocol
 
 import numpy as np
+import psutil
 import tensorflow as tf
 
 from zoo import anatomy, registry
@@ -18,12 +19,12 @@ from zoo.training.epoch import Totals
 from zoo.training.session import Session, split, with_scaling
 
 IMAGES, BYTES = 60_000, 2**26  # as many images as MNIST, unless they would take more than 64 MiB
+COPIES = 6  # of a batch, as bytes: once as it is, once as float32, and something for the first layer
 
 
 class Workload(Protocol):
     """Something that can be done over and over."""
 
-    model: Any
     first_call_s: float  # tracing, compiling and the first step
 
     def run(self, steps: int) -> None:
@@ -34,13 +35,11 @@ class Training:
     """Steps of zoo's compiled loop: Adam, gathered batches, loss and accuracy, nothing else."""
 
     def __init__(self, spec: ModelSpec, recipe: Recipe, placement: Placement, data: Dataset) -> None:
-        began = time.perf_counter()
         session = Session(spec, recipe, placement, data, split(data, recipe), network=None)
-        self.loop, self.model, self.device = session.loop, session.model, session.device
+        self.loop, self.device = session.loop, session.device
         with self.device:
-            self.loop.warm_up()
+            self.first_call_s = self.loop.warm_up()
             self._begin(0)
-        self.first_call_s = time.perf_counter() - began
 
     def _begin(self, epoch: int) -> None:
         self.loop.feed.begin(epoch)
@@ -61,17 +60,17 @@ class Inference:
     """Answers to one batch of raw images that stays where it is, one compiled call per step."""
 
     def __init__(self, spec: ModelSpec, recipe: Recipe, placement: Placement, data: Dataset) -> None:
-        began = time.perf_counter()
         self.device = tf.device(placement.tensorflow_device)
         with self.device:
             network = registry.build(spec, precision=recipe.precision)
             self.model = with_scaling(network, recipe, data.train, name=spec.name)
-            self.pixels = tf.constant(data.train.images[: recipe.batch_size])
+            self.pixels = tf.constant(data.train.images)
+            began = time.perf_counter()
             answer = tf.function(self._answer, jit_compile=placement.xla, autograph=False)
             self._call = answer.get_concrete_function(tf.TensorSpec(self.pixels.shape, tf.uint8))
             self._call(self.pixels)
             synchronize()
-        self.first_call_s = time.perf_counter() - began
+            self.first_call_s = time.perf_counter() - began
 
     def _answer(self, pixels: tf.Tensor) -> tf.Tensor:
         return self.model(tf.cast(pixels, tf.float32), training=False)
@@ -82,22 +81,29 @@ class Inference:
                 self._call(self.pixels)
 
 
-def prepare(cell: Cell) -> tuple[Workload, dict[str, Any]]:
+def prepare(cell: Cell) -> tuple[Workload, ModelSpec, Placement]:
     """Build what a cell measures and run its first step.
-
-    Returns:
-        The workload, and what is known of it now: `origin`, `resolved`, `params`, `trainable_params`, `macs`.
 
     Raises:
         ZooError: the model cannot be built or trained, or the device is not there.
+        MemoryError: the images alone would not fit.
     """
     spec = registry.get(cell.model)
     recipe = Recipe(batch_size=cell.batch_size, precision=cell.precision).override(xla=cell.xla)
     placement = place(recipe, device=cell.device)
-    kind = Training if cell.mode == "train" else Inference
-    workload: Workload = spec.guarded(lambda: kind(spec, recipe, placement, random_images(spec, cell.batch_size)))
-    counted = spec.guarded(lambda: anatomy.dissect(registry.build(spec)))
-    return workload, {
+    kind, most = (Training, IMAGES) if cell.mode == "train" else (Inference, 1)
+    workload: Workload = spec.guarded(lambda: kind(spec, recipe, placement, random_images(spec, cell.batch_size, most)))
+    return workload, spec, placement
+
+
+def facts(cell: Cell, spec: ModelSpec, placement: Placement) -> dict[str, Any]:
+    """Return what is known of a cell beside its seconds: `origin`, `resolved`, `params`, `trainable_params`, `macs`.
+
+    It builds the model once more: call it after the memory was looked at.
+    """
+    with tf.device("/CPU:0"):
+        counted = spec.guarded(lambda: anatomy.dissect(registry.build(spec)))
+    return {
         "origin": str(spec.origin),
         "resolved": {**resolved(placement, cell.batch_size), "onednn": onednn(), "loss_scaling": _scales(cell)},
         "params": counted.params,
@@ -124,13 +130,23 @@ def onednn() -> bool:
     return os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0"
 
 
-def random_images(spec: ModelSpec, batch_size: int) -> Dataset:
-    """Return images of noise for a model at its default shape, whole batches of them, some for each class."""
-    shape = spec.input_shape
-    fitting = max(1, BYTES // int(np.prod(shape)))
-    count = max(1, min(IMAGES, fitting) // batch_size) * batch_size
+def random_images(spec: ModelSpec, batch_size: int, most: int) -> Dataset:
+    """Return images of noise for a model at its default shape, whole batches of them, some for each class.
+
+    Args:
+        spec: its shape and number of classes are read.
+        batch_size: at least so many.
+        most: about so many, unless they would take too much memory or are fewer than a batch.
+
+    Raises:
+        MemoryError: a single batch is more than this machine can hold several copies of.
+    """
+    shape, classes = spec.input_shape, spec.num_classes
+    size = int(np.prod(shape))
+    if batch_size * size * COPIES > psutil.virtual_memory().available:
+        raise MemoryError(f"a batch of {batch_size:,} images is {batch_size * size / 2**30:,.1f} GiB before any layer")
+    count = max(1, min(most, max(1, BYTES // size)) // batch_size) * batch_size
     random = np.random.default_rng(0)
-    classes = spec.num_classes
     images = random.integers(0, 256, (count, *shape), dtype=np.uint8)
     labels = random.integers(0, classes, count)
     few = Split(images[:batch_size], labels[:batch_size])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from zoo.commands.shared import announce, command_line, report
 from zoo.options import DATA_DIR_OPTION, DEVICE_OPTION, JSON_OPTION, Command
@@ -42,7 +43,8 @@ def _bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
         DATA_DIR_OPTION,
         click.option("--output", type=FILE, help="The record, JSON lines. [default: runs/bench-<time>.jsonl]"),
         click.option("--from", "source", type=FILE, help="Show this record; measure nothing."),
-        click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True),
+        click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True,
+                     help="Of what is printed."),
         JSON_OPTION,
     ]  # fmt: skip
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
@@ -63,20 +65,35 @@ def bench_command(
     from zoo.benchmarking import bench, record
 
     form = "json" if as_json else form
+    _check_use(ctx, source, models, arguments)
     if source is not None:
         _show(form, record.read(source))
         return
     arguments["xla"] = [XLA[word] for word in arguments["xla"]]
-    arguments["output"] = arguments["output"] or record.new_path()
+    path = arguments["output"] = record.claim(arguments["output"])
     try:
         document = bench.benchmark(*models, command=command_line(ctx), announce=announce, **arguments)
     except bench.BenchmarkInterrupted as interruption:
+        announce(f"Record: {path}")
         _show(form, interruption.document)
         raise
+    except BaseException:
+        if not path.stat().st_size:
+            path.unlink()  # nothing was measured
+        raise
+    announce(f"Record: {path}")
     _show(form, document)
-    announce(f"Record: {arguments['output']}")
     if not bench.all_measured(document):
         ctx.exit(1)
+
+
+def _check_use(ctx: click.Context, source: Path | None, models: tuple[str, ...], arguments: dict[str, Any]) -> None:
+    """Refuse options that would be passed over in silence."""
+    given = {name for name in arguments if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    if source is not None and (models or given):
+        raise click.UsageError("--from shows a record and measures nothing: leave the models and other options out.")
+    if {"recipe", "seeds"} & given and arguments["until"] is None and not arguments["accuracy"]:
+        raise click.UsageError("--recipe and --seeds are about trainings: add --until 0.99, or --accuracy.")
 
 
 def _show(form: str, document: dict[str, Any]) -> None:
@@ -96,9 +113,17 @@ def _show(form: str, document: dict[str, Any]) -> None:
 @click.command("compare", cls=Command)
 @click.argument("old", type=FILE)
 @click.argument("new", type=FILE)
-@click.option("--fail-if-slower", type=float, metavar="RATIO", help="Exit 1 if a cell is slower by this, as in 1.1.")
+@click.option(
+    "--fail-if-slower",
+    type=float,
+    metavar="RATIO",
+    help="Exit 1 if a cell is slower by this, as in 1.1, or can no longer be measured.",
+)
 @click.option("--anyway", is_flag=True, help="Compare records of different machines too, loudly marked.")
-@click.option("--format", "form", type=click.Choice(("table", "markdown", "json")), default="table", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(("table", "markdown", "json")), default="table", show_default=True,
+    help="Of what is printed.",
+)  # fmt: skip
 @JSON_OPTION
 @click.pass_context
 def compare_command(
@@ -115,10 +140,12 @@ def compare_command(
     from zoo.report import comparison as text
 
     compared = comparison.compare(record.read(old), record.read(new), anyway=anyway)
-    slower = comparison.slower_than(compared, fail_if_slower) if fail_if_slower is not None else []
+    failures = comparison.failures(compared, fail_if_slower) if fail_if_slower is not None else []
     if form == "markdown" and not as_json:
         click.echo(text.comparison_markdown(compared), nl=False)
     else:
         report(as_json or form == "json", compared, text.print_comparison)
-    if slower:
+    for failure in failures:
+        announce(failure)
+    if failures:
         ctx.exit(1)

@@ -115,6 +115,7 @@ def failures(document: Document) -> list[str]:
 def notes(document: Document) -> list[str]:
     """Return what to be careful with: smaller batches, unsteady or disturbed rounds, missed targets."""
     return [
+        *_cut_short(document),
         *_retried(document["cells"]),
         *_resolved_otherwise(document["cells"]),
         *_unsteady(document["cells"]),
@@ -123,9 +124,21 @@ def notes(document: Document) -> list[str]:
     ]
 
 
+def _cut_short(document: Document) -> Iterator[str]:
+    """Time budgets and Ctrl-C leave less measured than was asked for, of which no single row tells."""
+    rounds, seeds = document["settings"]["rounds"], document["settings"]["seeds"] or 0
+    measured = [cell for cell in document["cells"] if cell["status"] == "ok"]
+    fewer = [len(cell["rounds"]) for cell in measured if len(cell["rounds"]) < rounds]
+    if fewer:
+        yield f"{len(fewer)} of {len(measured)} cells were measured in fewer than {rounds} rounds (least {min(fewer)})."
+    for training in document["trainings"]:
+        if training["status"] == "ok" and len(training["runs"]) < seeds:
+            yield f"{training_name(training)}: only {len(training['runs'])} of {seeds} seeds were trained."
+
+
 def _retried(cells: Sequence[Document]) -> Iterator[str]:
     for cell in cells:
-        if cell["retried_from"] is not None:
+        if cell["retried_from"] is not None and cell["rounds"]:
             size = actual("batch_size")(cell)
             yield f"{cell_name(cell)}: ran out of memory; measured with batch {size:,} instead."
 
