@@ -1,0 +1,144 @@
+"""Puts the measured tables into README.md: what stands there between its markers comes from the committed records.
+
+    python benchmarks/tables.py            writes them
+    python benchmarks/tables.py --check    exits 1 if the README shows others
+
+A marker is a line ``<!-- table: NAME -->``, and what follows it up to ``<!-- end -->`` is the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from zoo.benchmarking import record
+from zoo.files import atomic_write
+from zoo.report import benchmark_sentences, markdown
+
+FOLDER = Path(__file__).resolve().parent
+README = FOLDER.parent / "README.md"
+BATCH = 128
+
+
+def _module(path: Path) -> ModuleType:
+    """Load a script's neighbour by its path: its name is too plain to be put on the import path."""
+    spec = importlib.util.spec_from_file_location(f"zoo_benchmarks_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+peers = _module(FOLDER / "peers" / "report.py")
+COLUMNS = (("train", "float32"), ("train", "mixed_bfloat16"), ("infer", "float32"), ("infer", "mixed_bfloat16"))
+PEER_HEADERS = (
+    "model", "precision", "batch", "zoo", "best Keras", "best PyTorch", "best JAX", "× fit", "× best Keras",
+    "× best PyTorch", "× best JAX",
+)  # fmt: skip
+HEADERS = (
+    "model", "training, float32", "training, bfloat16", "answering, float32", "answering, bfloat16", "one image, ms",
+)  # fmt: skip
+
+
+def speed_table(document: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a table of images per second at batch 128, and the milliseconds of a single image.
+
+    Cells are the median of the steps, with the middle half of them.
+    """
+    rows = [[model, *_row(document, model)] for model in dict.fromkeys(cell["model"] for cell in document["cells"])]
+    return [
+        *markdown.table(HEADERS, rows, right=[False] + [True] * 5),
+        "",
+        f"Images per second in batches of {BATCH}, and the latency of one image in float32: medians (middle half). "
+        + markdown.plain_text(benchmark_sentences.procedure(document)),
+        "",
+        f"{markdown.plain_text(benchmark_sentences.machine(document))}, {document['date']}. Not run on a GPU. "
+        f"{markdown.code(document['command'])}; [the record](benchmarks/records/standard.jsonl).",
+    ]
+
+
+def _row(document: Mapping[str, Any], model: str) -> Iterator[str]:
+    for mode, precision in COLUMNS:
+        cell = _cell(document, model, mode, precision, BATCH)
+        steps = cell["step_s"]
+        yield f"{cell['images_per_s']:,.0f} ({BATCH / steps['q3']:,.0f}–{BATCH / steps['q1']:,.0f})"
+    steps = _cell(document, model, "infer", "float32", 1)["step_s"]
+    yield f"{1e3 * steps['median']:.2f} ({1e3 * steps['q1']:.2f}–{1e3 * steps['q3']:.2f})"
+
+
+def _cell(document: Mapping[str, Any], model: str, mode: str, precision: str, batch_size: int) -> Mapping[str, Any]:
+    for cell in document["cells"]:
+        asked = cell["requested"]["precision"], cell["requested"]["batch_size"]
+        if (cell["model"], cell["mode"], *asked) == (model, mode, precision, batch_size):
+            return cell
+    raise SystemExit(f"The record holds no {model}, {mode}, {precision}, batch {batch_size}.")
+
+
+def peers_table(document: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a table of zoo beside what a user would pick instead, by model, precision and batch size."""
+    rows = []
+    for name in dict.fromkeys(row["model"] for row in document["rows"]):
+        model = peers.Model(name, document["rows"])
+        for batch, precision in model.columns:
+            zoo = model.of("zoo", batch, precision)
+            rivals = [model.best(word, batch, precision) for word in ("keras", *peers.RIVALS.values())]
+            fit = model.of("keras fit", batch, "float32")
+            speeds = [f"{row['images_per_s']['median']:,.0f}" if row else "–" for row in (zoo, *rivals)]
+            times = [_times(peers.ratio(other, zoo)) for other in (fit, *rivals)]
+            rows.append([name, precision, str(batch), *speeds, *times])
+    return [*markdown.table(PEER_HEADERS, rows, right=[False, False] + [True] * 9), "", *_peer_notes(document)]
+
+
+def _peer_notes(document: Mapping[str, Any]) -> list[str]:
+    facts = document["environment"]
+    versions = ", ".join(f"{name} {facts[name]}" for name in ("tensorflow", "keras", "torch", "jax"))
+    return [
+        "Images per second in training, and zoo's as a multiple of another's: medians of "
+        f"{document['rounds']} rounds in which all took turns, the same network, data, batch and Adam on both sides. "
+        "“fit” is Keras' `fit` as tutorials write it, in float32; “best Keras” its best with any option, the others "
+        "their best of several too.",
+        "",
+        f"{markdown.plain_text(facts['cpu'])}, {facts['cpus_allowed']} processors; {versions}; {document['date']}. "
+        "Not run on a GPU.",
+    ]
+
+
+def _times(values: tuple[float, float, float] | None) -> str:
+    return "–" if values is None else f"{values[0]:.2f}"
+
+
+def tables() -> dict[str, list[str]]:
+    """Return the lines of each table by its name in the markers."""
+    measured = json.loads((FOLDER / "peers" / "peers.json").read_text(encoding="utf-8"))
+    return {"peers": peers_table(measured), "speed": speed_table(record.read(FOLDER / "records" / "standard.jsonl"))}
+
+
+def with_tables(text: str, contents: Mapping[str, list[str]]) -> str:
+    """Return the text with what stands between the markers replaced."""
+    for name, lines in contents.items():
+        marker = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        text = marker.sub(lambda found, lines=lines: found[1] + "\n".join(lines) + "\n" + found[2], text)  # type: ignore[misc]
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the README shows others")
+    arguments = parser.parse_args()
+    before = README.read_text(encoding="utf-8")
+    after = with_tables(before, tables())
+    if arguments.check:
+        sys.exit(before != after)
+    atomic_write(README, after)
+
+
+if __name__ == "__main__":
+    main()
