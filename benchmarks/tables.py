@@ -1,9 +1,9 @@
-"""Puts the measured tables into README.md: what stands there between its markers comes from the committed records.
+"""Puts the measured tables into README.md and peers/peers.md, from the committed records.
 
     python benchmarks/tables.py            writes them
-    python benchmarks/tables.py --check    exits 1 if the README shows others
+    python benchmarks/tables.py --check    exits 1 if other ones stand there
 
-A marker is a line ``<!-- table: NAME -->``, and what follows it up to ``<!-- end -->`` is the table.
+In the README, what stands between a line ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced.
 """
 
 from __future__ import annotations
@@ -115,10 +115,13 @@ def _times(values: tuple[float, float, float] | None) -> str:
     return "–" if values is None else f"{values[0]:.2f}"
 
 
-def tables() -> dict[str, list[str]]:
-    """Return the lines of each table by its name in the markers."""
-    measured = json.loads((FOLDER / "peers" / "peers.json").read_text(encoding="utf-8"))
-    return {"peers": peers_table(measured), "speed": speed_table(record.read(FOLDER / "records" / "standard.jsonl"))}
+def pages() -> dict[Path, str]:
+    """Return what each file with measured tables should hold."""
+    beside = FOLDER / "peers"
+    measured = json.loads((beside / "peers.json").read_text(encoding="utf-8"))
+    speed = speed_table(record.read(FOLDER / "records" / "standard.jsonl"))
+    readme = with_tables(README.read_text(encoding="utf-8"), {"peers": peers_table(measured), "speed": speed})
+    return {README: readme, beside / "peers.md": peers.markdown(measured)}
 
 
 def with_tables(text: str, contents: Mapping[str, list[str]]) -> str:
@@ -131,13 +134,13 @@ def with_tables(text: str, contents: Mapping[str, list[str]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the README shows others")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if they are others")
     arguments = parser.parse_args()
-    before = README.read_text(encoding="utf-8")
-    after = with_tables(before, tables())
+    stale = {path: text for path, text in pages().items() if path.read_text(encoding="utf-8") != text}
     if arguments.check:
-        sys.exit(before != after)
-    atomic_write(README, after)
+        sys.exit(f"Not as the records say: {', '.join(path.name for path in stale)}." if stale else 0)
+    for path, text in stale.items():
+        atomic_write(path, text)
 
 
 if __name__ == "__main__":

@@ -88,3 +88,9 @@ def test_every_built_in_is_in_the_table():
     """A model that the README does not show is a model that nobody finds."""
     missing = [name for name in registry.built_ins() if f"| `{name}` |" not in README]
     assert not missing
+
+
+def test_the_measured_tables_are_those_of_the_records():
+    """What README says of speed comes from the committed records; python benchmarks/tables.py brings it up to date."""
+    checked = subprocess.run([sys.executable, str(ROOT / "benchmarks" / "tables.py"), "--check"], check=False)
+    assert checked.returncode == 0
