@@ -2,11 +2,12 @@
 
     python benchmarks/honesty.py --repetitions 10 --output benchmarks/honesty.md
 
-Each repetition runs ``zoo bench`` to its end and then once more, as users do, and compares the two records: first with
-nothing changed (A/A), then with steps that take 15% longer in the second. About a minute for each of the runs.
+``zoo bench`` is run to its end again and again, as users do: as it is, then with steps that take 15% longer, then as it
+is, and so on. Each run is compared with the last that nothing was added to: one comparison that should claim nothing,
+and one that should find the slow-down. About a minute for each of the runs.
 
 The model is a plugin in a temporary folder on the path, a LeNet-5 with one layer more, which waits in every training
-step: not at all, or for 15% of the median step that the pair's first run has found. Nothing in zoo knows of it. The
+step: not at all, or for 15% of the median step that the run before has found. Nothing in zoo knows of it. The
 folder of the slowed one holds the same plugin with another number in it.
 """
 
@@ -110,27 +111,37 @@ def median_step(document: Document) -> float:
     return float(document["cells"][0]["step_s"]["median"])
 
 
+Pair = tuple[Document, Document, Document]
+"""The document of the first run, of the second, and their comparison."""
+
+
 def repeat(
     count: int, slow_down: float, measure: Callable[[float], Document], say: Callable[[str], None]
-) -> list[tuple[Document, Document, Document]]:
-    """Measure twice, so many times; return both documents and their comparison each time.
+) -> tuple[list[Pair], list[Pair]]:
+    """Measure with nothing changed and with longer steps, so many times each; return both kinds of pairs.
+
+    Runs follow each other: unchanged, slowed, unchanged, slowed ... Each slowed one is compared with the unchanged one
+    before it, and each unchanged one with the last that was.
 
     Args:
-        count: pairs.
-        slow_down: by which the second of each pair is slowed, 1 for not at all. The wait follows from the pair's own
-            first run, since on a machine that has become busier a wait of fixed length is a smaller share of a step.
+        count: pairs of each kind.
+        slow_down: by which the second of a slowed pair takes longer. The wait follows from the run before, since on a
+            machine that has become busier a wait of fixed length is a smaller share of a step.
         measure: runs the benchmark with a wait of so many seconds in each step.
         say: receives a line for each pair.
     """
-    results = []
+    same: list[Pair] = []
+    slowed: list[Pair] = []
+    before = measure(0.0)
     for number in range(1, count + 1):
-        before = measure(0.0)
-        after = measure((slow_down - 1) * median_step(before))
-        comparison = compare(before, after)
-        row = comparison["cells"][0]
-        say(f"{number} of {count}: {row['verdict']}, {row['ratio']:.3f}")
-        results.append((before, after, comparison))
-    return results
+        for pairs, seconds in ((slowed, (slow_down - 1) * median_step(before)), (same, 0.0)):
+            after = measure(seconds)
+            pairs.append((before, after, compare(before, after)))
+            row = pairs[-1][2]["cells"][0]
+            what = "longer steps" if pairs is slowed else "the same"
+            say(f"{number} of {count}, {what}: {row['verdict']}, {row['ratio']:.3f}")
+        before = same[-1][1]
+    return same, slowed
 
 
 def drift(documents: Sequence[Document]) -> dict[str, float]:
@@ -153,8 +164,8 @@ def drift(documents: Sequence[Document]) -> dict[str, float]:
 
 
 def markdown(
-    same: Sequence[tuple[Document, Document, Document]],
-    slowed: Sequence[tuple[Document, Document, Document]],
+    same: Sequence[Pair],
+    slowed: Sequence[Pair],
     arguments: argparse.Namespace,
 ) -> str:
     """Return the result as a section: the counts that matter, the surroundings, every repetition, the drift."""
@@ -170,7 +181,8 @@ def markdown(
         "",
         f"{facts['cpu']}, {facts['cpus_allowed']} processors; tensorflow {facts['tensorflow']}, keras "
         f"{facts['keras']}, python {facts['python']}; a LeNet-5, training, batch {arguments.batch_size}, "
-        f"{same[0][0]['date']} to {slowed[-1][1]['date']}",
+        f"{same[0][0]['date']} to {same[-1][1]['date']}. Unchanged and slowed runs took turns; each is compared with the "
+        "unchanged one before it.",
         "",
         f"- Nothing changed: {quiet} of {len(same)} times no change was claimed.",
         f"- Steps made {change} longer: {found} of {len(slowed)} times it was found to be slower.",
@@ -181,13 +193,13 @@ def markdown(
         *(_line(f"{change} longer steps", result) for result in slowed),
         "",
     ]
-    alike = [document for old, new, _ in same for document in (old, new)] + [old for old, _, _ in slowed]
+    alike = [same[0][0], *(new for _, new, _ in same)]
     if sum(len(document["cells"][0]["rounds"]) for document in alike) > 2:
         lines += [_drift_in_words(drift(alike), len(alike))]
     return "\n".join(lines)
 
 
-def _line(what: str, result: tuple[Document, Document, Document]) -> str:
+def _line(what: str, result: Pair) -> str:
     row, peaks = result[2]["cells"][0], result[2]["peaks"]
     interval = f"{row['interval']['low']:.3f} to {row['interval']['high']:.3f}" if row["interval"] else ""
     machine = next((f"{peak['ratio']:.2f}" for peak in peaks if peak["dtype"] == "float32"), "")
@@ -224,8 +236,7 @@ def main(words: Sequence[str] | None = None) -> None:
         with tempfile.TemporaryDirectory() as folder:
             return bench(make_plugin(Path(folder), seconds), arguments)
 
-    unchanged = repeat(arguments.repetitions, 1.0, measure, say)
-    changed = repeat(arguments.repetitions, arguments.slow_down, measure, say)
+    unchanged, changed = repeat(arguments.repetitions, arguments.slow_down, measure, say)
     result = markdown(unchanged, changed, arguments)
     print(result)
     if arguments.output:
