@@ -181,8 +181,8 @@ def markdown(
         "",
         f"{facts['cpu']}, {facts['cpus_allowed']} processors; tensorflow {facts['tensorflow']}, keras "
         f"{facts['keras']}, python {facts['python']}; a LeNet-5, training, batch {arguments.batch_size}, "
-        f"{same[0][0]['date']} to {same[-1][1]['date']}. Unchanged and slowed runs took turns; each is compared with the "
-        "unchanged one before it.",
+        f"{same[0][0]['date']} to {same[-1][1]['date']}. Unchanged and slowed runs took turns; each is compared "
+        "with the unchanged one before it.",
         "",
         f"- Nothing changed: {quiet} of {len(same)} times no change was claimed.",
         f"- Steps made {change} longer: {found} of {len(slowed)} times it was found to be slower.",
