@@ -3,12 +3,14 @@
     python benchmarks/configurations.py simple_cnn mlp --rounds 5 --images 20000
 
 The plain configuration is Keras ``fit`` over a ``tf.data`` pipeline as tutorials write it: pixels scaled in a `map`,
-a shuffle buffer of 1,000, batches; no cache, no prefetch, float32, no XLA. "Autotuning off" is no part of any tutorial:
-an epoch of `fit` often ends late, at about 1.28, 2.56 or 5.11 s, the moments at which the pipeline's autotuner wakes,
-whose period doubles from 10 ms on; without it an epoch ends when its work is done. Tutorials then add parts and call the
-result 30% faster. Here every configuration is warmed up, one epoch long, and takes its turn in each round; printed
-are images per second and how many times as fast as the plain configuration of the same round: median (minimum to
-maximum). zoo's rows train the same network by its compiled loop; their pixels are scaled by the network itself.
+a shuffle buffer of 1,000, batches; no cache, no prefetch, float32, no XLA. Tutorials then add parts and call the
+result 30% faster. "Autotuning off" is no part of any tutorial: an epoch of `fit` often ends late, at about 1.28, 2.56
+or 5.11 s, the moments at which the pipeline's autotuner wakes, whose period doubles from 10 ms on; without it an epoch
+ends when its work is done.
+
+Here every configuration is warmed up, one epoch long, and takes its turn in each round; printed are images per second
+and how many times as fast as the plain configuration of the same round: median (minimum to maximum). zoo's rows train
+the same network by its compiled loop; their pixels are scaled by the network itself.
 """
 
 from __future__ import annotations
