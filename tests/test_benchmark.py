@@ -105,6 +105,19 @@ def test_this_test_can_fail():
     assert max(steady.step_s) < 0.0001
 
 
+def test_the_yardstick_is_never_inside_a_block():
+    """It is timed after each block, its second go alone, and what it takes is not in the steps."""
+    device = FakeDevice(0.005)
+
+    def work() -> None:
+        device.now += 0.3
+
+    steady = _measure(device, yardstick=work)
+    assert steady.step_s == pytest.approx([0.00505] * len(steady.step_s))
+    assert steady.yardstick_s == pytest.approx([0.3] * len(steady.step_s))
+    assert _measure(FakeDevice(0.005)).yardstick_s == ()
+
+
 def test_what_comes_before_the_steady_state_is_left_out():
     """Slow steps at the beginning, by and by faster ones, are warm-up: none of them is in the result."""
     steady = _measure(FakeDevice(*[0.1 * 0.9**n for n in range(36)], 0.002))
@@ -128,6 +141,8 @@ def test_tracing_is_never_in_the_steady_figures(mode):
     result = measure_cell(vars(Cell("slow_to_trace", mode, "float32", False, 16, "cpu")), seconds=0.2)
     assert result["round"]["first_call_s"] > 0.5
     assert max(result["round"]["step_s"]) < 0.4
+    assert len(result["round"]["yardstick_s"]) == len(result["round"]["step_s"])
+    assert min(result["round"]["yardstick_s"]) > 0
     assert result["resolved"]["batch_size"] == 16
     assert result["macs"] == 28 * 28 * 10
 

@@ -8,6 +8,7 @@ import math
 import os
 import re
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -58,6 +59,19 @@ def _simulated(scale: float, cells: int = 200) -> list[str]:
     return [row["verdict"] for row in compare(*sides, resamples=500)["cells"]]
 
 
+def _with_yardsticks(cell, seconds: Sequence[float]):
+    """The cell, with as many yardsticks of these seconds in each of its rounds as it has blocks."""
+    for each, value in zip(cell["rounds"], seconds, strict=True):
+        each["yardstick_s"] = [value] * len(each["step_s"])
+    return cell
+
+
+def _on_a_busy_machine(drift: Sequence[float], scale: float = 1.0, follows: Sequence[float] | None = None):
+    """A cell whose steps take so many times as long as usual, round by round, and yardsticks that `follow`."""
+    rounds = [[0.010 * scale * by * (1 + 0.005 * k) for k in range(6)] for by in drift]
+    return _with_yardsticks(samples.cell(rounds=rounds), [0.004 * by for by in (follows or drift)])
+
+
 # What is claimed
 
 
@@ -85,6 +99,56 @@ def test_taking_blocks_for_independent_would_claim_too_much():
         low, high = np.quantile(medians[1] / medians[0], [0.005, 0.995])
         claims += not low <= 1 <= high
     assert claims >= 10
+
+
+QUIET, BUSY, BUSIER = (1.0, 1.01, 0.99, 1.0, 1.02), (1.3, 1.1, 1.0, 1.2, 1.4), (1.5, 1.7, 1.6, 1.5, 1.6)
+
+
+def test_the_machine_that_became_slower_is_no_slower_code():
+    """Steady rounds on both sides, all of them longer: the yardstick between the steps tells why."""
+    row = _one(_on_a_busy_machine(QUIET), _on_a_busy_machine(BUSIER))
+    assert (row["verdict"], row["in_yardsticks"]) == ("no change", True)
+    assert row["seconds_ratio"] == pytest.approx(1.6, abs=0.02)
+    assert row["yardstick_ratio"] == pytest.approx(1.6)
+    assert row["ratio"] == pytest.approx(1.0, abs=0.01)
+    without = [samples.cell(rounds=[[0.010 * by] * 6 for by in drift]) for drift in (QUIET, BUSIER)]
+    assert _one(*without)["verdict"] == "slower"
+    assert _one(*without)["yardstick_ratio"] is None
+
+
+def test_slower_code_is_found_on_a_machine_that_drifts():
+    """By 15%, under noise of 15% from round to round; seconds alone say nothing."""
+    old, new = _on_a_busy_machine(BUSY), _on_a_busy_machine(BUSY[::-1], scale=1.15)
+    row = _one(old, new)
+    assert (row["verdict"], row["in_yardsticks"]) == ("slower", True)
+    assert row["ratio"] == pytest.approx(1.15)
+    for cell in (old, new):
+        for each in cell["rounds"]:
+            del each["yardstick_s"]
+    assert _one(old, new)["verdict"] == "no change"
+
+
+def test_a_yardstick_that_steps_do_not_follow_is_left_alone():
+    """It varies, the steps do not: dividing would only add its noise."""
+    row = _one(_on_a_busy_machine(QUIET, follows=BUSY), _on_a_busy_machine(QUIET, scale=1.15, follows=BUSY))
+    assert (row["verdict"], row["in_yardsticks"]) == ("slower", False)
+    assert row["ratio"] == row["seconds_ratio"]
+
+
+@pytest.mark.parametrize("changed", [{"tensorflow": "2.22.0"}, {"gpu": {"name": "A GPU"}}])
+def test_a_yardstick_of_other_software_or_of_a_gpu_measures_nothing(changed):
+    """Its own operations may have become faster with TensorFlow; on a GPU they measure the start of kernels."""
+    documents = [samples.document(_on_a_busy_machine(drift)) for drift in (QUIET, BUSIER)]
+    documents[1]["environment"] = {**documents[1]["environment"], **changed}
+    (row,) = compare(*documents, anyway=True)["cells"]
+    assert (row["yardstick_ratio"], row["in_yardsticks"]) == (None, False)
+
+
+def test_a_comparison_in_yardsticks_says_so():
+    """Or a reader would divide the milliseconds, and wonder."""
+    documents = [samples.document(_on_a_busy_machine(drift)) for drift in (QUIET, BUSIER)]
+    words = "1 of 1 cells are compared in units of the yardstick measured between their steps"
+    assert any(words in line and "1.60 to 1.60 times as long" in line for line in compare(*documents)["cautions"])
 
 
 def test_the_interval_is_the_union_of_both():
@@ -441,50 +505,63 @@ def honesty() -> ModuleType:
     return module
 
 
+class _OwnProcess:
+    """Stands for the process in which a turn of work is measured: ten microseconds."""
+
+    def __init__(self, *_arguments, **_options) -> None: ...
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error) -> None: ...
+
+    def submit(self, *_call):
+        return SimpleNamespace(result=lambda: 1e-5)
+
+
 def test_honesty_counts_claims_and_finds(honesty, monkeypatch, tmp_path, capsys):
-    """By what zoo bench prints, faked here: the wait of the slowed plugin reaches its command, and makes it slower."""
+    """By what zoo bench prints, faked here: the work of the slowed plugin reaches its command, and makes it slower."""
 
     def run(command, *, env, **_options):
         plugin = Path(env["PYTHONPATH"].split(os.pathsep)[0])
         source = (plugin / "zoo_steady.py").read_text()
         compile(source, "zoo_steady.py", "exec")
-        (seconds,) = re.findall("^SECONDS = (.+)$", source, re.MULTILINE)
+        (turns,) = re.findall("^TURNS = (.+)$", source, re.MULTILINE)
         assert "steady = zoo_steady:steady" in (plugin / "zoo_steady-1.0.dist-info" / "entry_points.txt").read_text()
         assert command[3:7] == ["bench", "steady", "--mode", "train"]
-        rounds = [[step + float(seconds) for step in blocks] for blocks in _rounds()]
-        document = samples.document(samples.cell("steady", rounds=rounds))
-        for peak in document["peaks"]:
-            peak["rounds"] = [peak["flops_per_s"]] * 5
+        rounds = [[step + 1e-5 * int(turns) for step in blocks] for blocks in _rounds()]
+        document = samples.document(_with_yardsticks(samples.cell("steady", rounds=rounds), [1.0] * 5))
         return SimpleNamespace(returncode=0, stdout=json.dumps(document))
 
+    monkeypatch.setattr(honesty, "ProcessPoolExecutor", _OwnProcess)
     monkeypatch.setattr(honesty.subprocess, "run", run)
     honesty.main(["--repetitions", "2", "--output", str(tmp_path / "result.md")])
     text = (tmp_path / "result.md").read_text()
     assert text in capsys.readouterr().out
     assert "- Nothing changed: 2 of 2 times no change was claimed." in text
     assert "- Steps made 15% longer: 2 of 2 times it was found to be slower." in text
-    assert text.count("| the same | 10.33 | 10.33 | 1.000 |") == 2
-    assert text.count("| 15% longer steps | 10.33 | 11.87 | 1.150 |") == 2
+    assert text.count("| the same | 10.33 | 10.33 | 1.000 | 1.000 | milliseconds | 1.000 |") == 2
+    assert text.count("| 15% longer steps | 10.33 | 11.88 | 1.150 | 1.000 | milliseconds | 1.150 |") == 2
 
 
 def test_honesty_ends_when_the_benchmark_does_not_work(honesty, monkeypatch):
     """With what zoo bench printed."""
     answer = SimpleNamespace(returncode=1, stdout="no such model")
+    monkeypatch.setattr(honesty, "ProcessPoolExecutor", _OwnProcess)
     monkeypatch.setattr(honesty.subprocess, "run", lambda *_arguments, **_options: answer)
     with pytest.raises(SystemExit, match="exit code 1: no such model"):
         honesty.main([])
 
 
-def test_honesty_tells_whether_peaks_explain_the_steps(honesty):
-    """They do where both follow the machine, and add their own noise where they do not."""
+def test_honesty_tells_what_the_yardstick_explains(honesty):
+    """Much where both follow the machine; where they do not, the quotient has the noise of both."""
 
-    def spread(peaks: list[float], steps: list[float]):
-        document = samples.document(samples.cell(rounds=[[step] for step in steps]))
-        document["peaks"][0]["rounds"] = peaks
-        return honesty.drift([document])
+    def spread(steps: list[float], yardsticks: list[float]):
+        cell = samples.cell(rounds=[[step] for step in steps])
+        return honesty.drift([samples.document(_with_yardsticks(cell, yardsticks))])
 
-    together = spread([1.0, 1.1, 1.2], [1.2, 1.2 / 1.1, 1.0])
+    together = spread([1.2, 1.2 / 1.1, 1.0], [1.2, 1.2 / 1.1, 1.0])
     assert together["correlation"] == pytest.approx(1)
-    assert together["corrected"] == pytest.approx(0, abs=1e-12)
-    apart = spread([1.2, 1.0, 1.1], [1.0, 1.01, 1.0])
-    assert apart["corrected"] > apart["steps"]
+    assert together["quotients"] == pytest.approx(0, abs=1e-12)
+    apart = spread([1.0, 1.01, 1.0], [1.2, 1.0, 1.1])
+    assert apart["quotients"] > apart["steps"]

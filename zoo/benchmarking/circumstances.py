@@ -79,11 +79,8 @@ def machine_cautions(peaks: list[dict[str, Any]]) -> list[str]:
     """Say where the machine itself was faster or slower.
 
     The ratios of steps are not divided by that. A peak is the best of several large products in a process of its own,
-    taken once per round: it misses what slows down a step some seconds later, and a step that waits for memory does
-    not follow it. Dividing by something that does not move together with the steps adds its noise to theirs: with both
-    as logarithms it pays only where their correlation is more than half of the peak's standard deviation over the
-    step's (``benchmarks/honesty.py`` measures both). And between two versions of TensorFlow the product itself may be
-    what changed.
+    taken once per round: it misses what slows down a step some seconds later, and a step that waits for memory or for
+    other threads does not follow it. The yardstick is for that, see `zoo.benchmarking.drift`.
     """
     cautions = []
     for peak in peaks:

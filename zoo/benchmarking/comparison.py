@@ -24,8 +24,9 @@ from zoo.benchmarking.circumstances import (
     settings_differences,
     version_differences,
 )
+from zoo.benchmarking.drift import comparable_yardsticks, ratio_of_steps
 from zoo.benchmarking.matrix import Cell
-from zoo.benchmarking.noise import ratio_interval
+from zoo.benchmarking.noise import Rounds, ratio_interval
 from zoo.errors import RecipeError, RunError
 from zoo.report.statistics import welch_interval
 
@@ -47,6 +48,7 @@ class _Rules:
     resamples: int
     seed: int
     other_machine: bool
+    yardsticks: bool
 
     def __post_init__(self) -> None:
         if not 0 < self.confidence < 1:
@@ -55,6 +57,10 @@ class _Rules:
             raise RecipeError(f"threshold must be at least 0, received {self.threshold}. Change threshold.")
         if self.resamples < 100:
             raise RecipeError(f"resamples must be at least 100, received {self.resamples}. Change resamples.")
+
+    def interval(self, old: Rounds, new: Rounds) -> tuple[float, float] | None:
+        """Return the interval of the ratio of the medians, see `zoo.benchmarking.noise`."""
+        return ratio_interval(old, new, confidence=self.confidence, resamples=self.resamples, seed=self.seed)
 
     def verdict(self, ratio: float, interval: tuple[float, float]) -> tuple[str, str | None]:
         """Return the verdict on a ratio, and why there is no change where there is none."""
@@ -81,6 +87,10 @@ def compare(
     Welch's on logarithms for trainings) and the ratio itself is beyond `threshold`: noise that no interval within one
     benchmark can know of, as when a machine is busier for an hour, hides in changes of a few percent.
 
+    A machine's own drift is taken out where it can be seen: cells carry the seconds of a yardstick, fixed work timed
+    between their steps, and where these explain how the steps vary, or differ between the records, steps are compared
+    in units of it (see `zoo.benchmarking.drift`). The row says so.
+
     Args:
         old: a document as ``zoo/benchmarking/schema.json`` describes it.
         new: another.
@@ -93,9 +103,11 @@ def compare(
     Returns:
         `old` and `new` (`command`, `date`); `confidence`, `threshold`, `anyway`; `machine_differences`,
         `version_differences` and `settings_differences`, each a list of `name`, `old`, `new`; `peaks`, the machine's
-        own speed in both; `cells` and `trainings`, each with `name`, `ratio` new / old of the seconds (above 1 is
-        slower), `interval` (`low`, `high`, or None), `verdict` (one of `VERDICTS`) and `reason` (None where the
-        verdict says it all); `only_in_old` and `only_in_new`, names; `summary`, how often each verdict came; and
+        own speed in both; `cells` and `trainings`, each with `name`, `ratio` new / old (above 1 is slower), `interval`
+        (`low`, `high`, or None), `verdict` (one of `VERDICTS`) and `reason` (None where the verdict says it all); of
+        cells also `seconds_ratio`, new / old of the plain seconds, `yardstick_ratio`, the same of the yardstick or
+        None, and `in_yardsticks`, whether `ratio` is that of the quotients; `only_in_old` and `only_in_new`, names;
+        `summary`, how often each verdict came; and
         `cautions`, what to keep in mind, in sentences.
 
     Raises:
@@ -103,7 +115,7 @@ def compare(
         RecipeError: `confidence`, `threshold` or `resamples` is not what it must be.
     """
     machine = machine_differences(old, new)
-    rules = _Rules(confidence, threshold, resamples, seed, bool(machine))
+    rules = _Rules(confidence, threshold, resamples, seed, bool(machine), comparable_yardsticks(old, new))
     if machine and not anyway:
         raise RunError(_refusal(machine))
     cells, *alone = _paired(old["cells"], new["cells"], _cell_name, lambda a, b: _compared_cells(a, b, rules))
@@ -204,17 +216,13 @@ def _compared_cells(old: Document, new: Document, rules: _Rules) -> Row:
     medians = [cell["step_s"]["median"] if cell["status"] == "ok" else None for cell in pair.values()]
     row: Row = {"model": old["model"], "mode": old["mode"], **old["requested"]}
     row |= {"old_step_s": medians[0], "new_step_s": medians[1], **_undecided(), "cautions": about_networks(pair)}
+    row |= {"seconds_ratio": None, "yardstick_ratio": None, "in_yardsticks": False}
     row["rounds"] = {side: len(cell["rounds"]) for side, cell in pair.items()}
     hindrance = no_result(pair) or other_settings(pair, other_machine=rules.other_machine)
     if hindrance:
         return row | {"reason": hindrance}
-    row["ratio"] = new["step_s"]["median"] / old["step_s"]["median"]
-    interval = ratio_interval(
-        *([each["step_s"] for each in cell["rounds"]] for cell in pair.values()),
-        confidence=rules.confidence,
-        resamples=rules.resamples,
-        seed=rules.seed,
-    )
+    row |= ratio_of_steps(old, new, rules.interval, yardsticks=rules.yardsticks)
+    interval = row["interval"]
     if interval is None:
         return row | {"reason": "one round does not tell noise from change: measure with --rounds 5"}
     row["cautions"] += about_warm_up(pair)
@@ -276,6 +284,13 @@ def _decided(ratio: float, interval: tuple[float, float], rules: _Rules) -> Row:
 def _cautions(cells: Sequence[Row], trainings: Sequence[Row], rules: _Rules) -> list[str]:
     """Return what holds for single rows, and what for the table as a whole."""
     lines = [f"{row['name']}: {caution}" for row in [*cells, *trainings] for caution in row["cautions"]]
+    moved = [row["yardstick_ratio"] for row in cells if row["in_yardsticks"]]
+    if moved:
+        lines.append(
+            f"{len(moved)} of {len(cells)} cells are compared in units of the yardstick measured between their steps "
+            f"(it took {min(moved):.2f} to {max(moved):.2f} times as long in new), so new / old is not the quotient of "
+            "the milliseconds beside it: what the machine itself lost or gained is left out."
+        )
     judged = [row for row in cells if row["interval"]]
     coarse = [row for row in judged if row["verdict"] == "no change" and _half_width(row) > COARSE]
     if coarse:

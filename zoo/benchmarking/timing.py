@@ -16,9 +16,10 @@ LONGEST_WARM_UP = 1.5  # times the measured time, and at least a second
 
 @dataclass(frozen=True)
 class Steady:
-    """What was measured: `step_s` holds the mean seconds of a step of each block, in order."""
+    """What was measured: the mean seconds of a step of each block in order, and of the yardstick after each block."""
 
     step_s: tuple[float, ...]
+    yardstick_s: tuple[float, ...]  # empty without a yardstick
     steps_per_block: int
     warm_up_steps: int
     steady: bool  # the warm-up ended because steps had stopped getting faster, not because its time was over
@@ -29,6 +30,7 @@ def measure_steady(
     *,
     seconds: float,
     synchronize: Callable[[], None],
+    yardstick: Callable[[], None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Steady:
     """Run steps until they have stopped getting faster, then time them for `seconds`.
@@ -40,6 +42,8 @@ def measure_steady(
         run: starts so many steps.
         seconds: how long to measure; at least `SMALLEST_N` blocks are timed, however long they take.
         synchronize: returns once every step that was started has ended.
+        yardstick: some fixed work to time after each block, never inside one. It is done twice and timed once, so that
+            what a block leaves behind, threads half asleep and foreign data in caches, is over.
         clock: seconds.
     """
 
@@ -60,6 +64,12 @@ def measure_steady(
         patience = 0 if took / steps < FASTER * best else patience + 1
         best = min(best, took / steps)
     measured: list[float] = []
+    yardsticks: list[float] = []
     while sum(measured) * steps < seconds or len(measured) < SMALLEST_N:
         measured.append(block(steps) / steps)
-    return Steady(tuple(measured), steps, warm_up_steps, patience >= PATIENCE)
+        if yardstick:
+            yardstick()
+            began = clock()
+            yardstick()
+            yardsticks.append(clock() - began)
+    return Steady(tuple(measured), tuple(yardsticks), steps, warm_up_steps, patience >= PATIENCE)

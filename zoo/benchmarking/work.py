@@ -15,6 +15,7 @@ from zoo.benchmarking.matrix import Cell
 from zoo.benchmarking.timing import measure_steady
 from zoo.benchmarking.training import train_once
 from zoo.benchmarking.workload import facts, onednn, prepare
+from zoo.benchmarking.yardstick import yardstick
 from zoo.data import prepare as prepare_dataset
 from zoo.spec import Recipe
 from zoo.training.devices import place, synchronize
@@ -37,13 +38,16 @@ def measure_cell(cell: dict[str, Any], seconds: float) -> dict[str, Any]:
     asked = Cell(**cell)
     workload, spec, placement = prepare(asked)
     _forget_peak_device_bytes(placement.device)
-    steady = measure_steady(workload.run, seconds=seconds, synchronize=synchronize)
+    with tf.device(placement.tensorflow_device):
+        beside = yardstick()
+    steady = measure_steady(workload.run, seconds=seconds, synchronize=synchronize, yardstick=beside)
     measured = {
         "first_call_s": workload.first_call_s,
         "steps_per_block": steady.steps_per_block,
         "warm_up_steps": steady.warm_up_steps,
         "steady": steady.steady,
         "step_s": steady.step_s,
+        "yardstick_s": steady.yardstick_s,
         "peak_host_bytes": _peak_host_bytes(),
         "peak_device_bytes": _peak_device_bytes(placement.device),
         "load": load,
