@@ -19,6 +19,7 @@ from zoo.tasks.classification import Classification
 from zoo.training.augmentation import augment
 from zoo.training.devices import synchronize
 from zoo.training.feeds import Feed, Resident
+from zoo.training.kernels import fast_kernels
 
 SECONDS_PER_CHUNK = 0.25  # how long the compiled loop keeps the host waiting
 EVALUATION_BATCH = 500
@@ -185,7 +186,7 @@ class CompiledLoop:
     def _train_step(self, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """One gradient step; returns the batch's summed loss and its hits."""
         variables = self.model.trainable_variables
-        with tf.GradientTape() as tape:
+        with fast_kernels(self.model), tf.GradientTape() as tape:
             logits = self.model(tf.cast(pixels, tf.float32), training=True)
             losses = self.task.loss(labels, logits)
             objective = tf.reduce_mean(losses)

@@ -1,0 +1,74 @@
+"""Faster kernels under a model's own layers, in the training step alone: the model itself stays plain Keras.
+
+A layer that is covered here computes what Keras computes, to rounding, with fewer and larger operations. Variables,
+configuration and everything that is saved are the layer's own; only while the step is traced does it call the kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@contextlib.contextmanager
+def fast_kernels(model: keras.Model) -> Iterator[None]:
+    """Let the layers of `model` that have a faster kernel use it within this context."""
+    covered = [layer for layer in model._flatten_layers(include_self=False) if _suits(layer)]
+    for layer in covered:
+        object.__setattr__(layer, "call", functools.partial(_fused_batch_normalization, layer))  # not a tracked value
+    try:
+        yield
+    finally:
+        for layer in covered:
+            object.__delattr__(layer, "call")
+
+
+def _suits(layer: keras.layers.Layer) -> bool:
+    """Whether it normalises maps over the batch as one kernel does: the last axis, statistics of this device alone."""
+    return (
+        type(layer) is keras.layers.BatchNormalization
+        and layer.trainable
+        and layer.axis in (-1, 3)
+        and layer.variable_dtype == "float32"
+        and not getattr(layer, "renorm", False)
+        and not layer.synchronized
+        and layer.built
+        and layer.input_spec.ndim == 4
+    )
+
+
+def _fused_batch_normalization(
+    layer: keras.layers.BatchNormalization, inputs: tf.Tensor, training: bool | None = None, mask: Any = None
+) -> tf.Tensor:
+    """Batch normalisation by one kernel each way, where Keras takes about ten operations (Ioffe, Szegedy 2015).
+
+    The kernel's variance is that of a sample (divided by n - 1); the moving variance gets Keras' own, divided by n.
+
+    Args:
+        layer: its variables are read, its moving statistics updated.
+        inputs: (N, H, W, C), in the layer's precision.
+        training: whether to normalise by this batch.
+        mask: of the inputs.
+    """
+    keras_call: Callable[..., tf.Tensor] = type(layer).call
+    if not training or mask is not None:
+        return keras_call(layer, inputs, training=training, mask=mask)
+    channels, unused = inputs.shape[-1], tf.constant([], tf.float32)
+    normalized, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=inputs,
+        scale=layer.gamma.value if layer.scale else tf.ones([channels]),
+        offset=layer.beta.value if layer.center else tf.zeros([channels]),
+        mean=unused,
+        variance=unused,
+        epsilon=layer.epsilon,
+        is_training=True,
+    )
+    count = tf.cast(tf.size(inputs) // channels, tf.float32)
+    for moving, value in ((layer.moving_mean, mean), (layer.moving_variance, variance * (count - 1) / count)):
+        moving.assign(moving.value * layer.momentum + value * (1 - layer.momentum))
+    return normalized
