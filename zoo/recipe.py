@@ -86,7 +86,7 @@ class Recipe:
     pipeline: str = part(
         "resident", "resident: images stay on the device; tf_data: they are streamed to it.", choices=PIPELINES
     )
-    cache: bool = part(True, "tf_data: keep the images in memory after the first epoch.")
+    cache: bool = part(True, "tf_data: hold the images in memory instead of reading each where it lies.")
     shuffle_buffer: int = part(0, "tf_data: images that the next one is drawn from; 0: all.", low=0)
     prefetch: bool = part(True, "tf_data: prepare batches while the device is busy.")
     # What is measured on the way, and when to stop

@@ -75,32 +75,35 @@ class ResidentFeed:
 
 
 class StreamedFeed:
-    """Batches from a ``tf.data`` pipeline on the host: cache, shuffle, batch, prefetch.
+    """Batches read by a ``tf.data`` pipeline on the host: shuffle, batch, read, prefetch.
+
+    What is shuffled are positions, not images: an image is read where it lies, for the cache's files on the disk, when
+    its batch is made. So images may take more memory than there is, and a shuffle of all of them costs none.
 
     One iterator runs through all epochs. To begin anywhere but where it stands, the pipeline is built again and
-    the batches before that are skipped, which gives the same order as running through.
+    the batches before that are skipped, unread, which gives the same order as running through.
     """
 
     def __init__(self, split: Split, recipe: Recipe) -> None:
-        self.recipe = recipe
+        self.recipe, self._labels = recipe, split.labels
+        self._images = np.array(split.images) if recipe.cache else split.images
         self.examples, self.batch_size, self.image_shape = len(split), recipe.batch_size, split.images.shape[1:]
         self._steps = -(-self.examples // self.batch_size)
         self._position = -1
         with tf.device("/CPU:0"):
-            images = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
-            if recipe.cache:
-                images = images.cache()
+            positions = tf.data.Dataset.range(self.examples)
             if recipe.shuffle:
                 buffer = min(recipe.shuffle_buffer or self.examples, self.examples)
-                images = images.shuffle(buffer, seed=recipe.seed % 2**31, reshuffle_each_iteration=True)
-            self._batches = images.batch(self.batch_size).repeat()
-        self.signature = (tf.data.IteratorSpec(self._batches.element_spec),)
+                positions = positions.shuffle(buffer, seed=recipe.seed % 2**31, reshuffle_each_iteration=True)
+            self._batches = positions.batch(self.batch_size).repeat()
+            self.signature = (tf.data.IteratorSpec(self._batches.map(self._read).element_spec),)
 
     def begin(self, epoch: int, first_step: int = 0) -> None:
         wanted = epoch * self._steps + first_step
         if wanted != self._position:
-            batches = self._batches.skip(wanted)
-            self._iterator = iter(batches.prefetch(tf.data.AUTOTUNE) if self.recipe.prefetch else batches)
+            with tf.device("/CPU:0"):
+                batches = self._batches.skip(wanted).map(self._read)
+                self._iterator = iter(batches.prefetch(tf.data.AUTOTUNE) if self.recipe.prefetch else batches)
             self._position = wanted
 
     def arguments(self, steps: int) -> tuple[Any, ...]:
@@ -111,6 +114,13 @@ class StreamedFeed:
         (iterator,) = arguments
         images, labels = iterator.get_next()
         return images, labels
+
+    def _read(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Read one batch's images and labels inside the pipeline."""
+        images, labels = tf.numpy_function(
+            lambda rows: (self._images[rows], self._labels[rows]), [rows], [tf.uint8, tf.int64], stateful=False
+        )
+        return tf.ensure_shape(images, (None, *self.image_shape)), tf.ensure_shape(labels, (None,))
 
 
 def make_feed(split: Split, recipe: Recipe) -> Feed:
