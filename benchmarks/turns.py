@@ -21,7 +21,9 @@ def zoo_epoch(name: str, data: zoo.Dataset, recipe: Recipe) -> Epoch:
     from zoo.training.epoch import Totals
     from zoo.training.session import Session, split
 
-    session = Session(registry.get(name), recipe, place(recipe, device="cpu"), data, split(data, recipe), network=None)
+    spec = registry.get(name)
+    placement = place(recipe, device="cpu", training=spec)
+    session = Session(spec, recipe, placement, data, split(data, recipe), network=None)
     loop = session.loop
     loop.warm_up()
     number = -1

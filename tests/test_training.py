@@ -16,7 +16,7 @@ from zoo.data import Dataset, Split
 from zoo.errors import DeviceError, ModelError, RecipeError, RunError
 from zoo.spec import Recipe
 from zoo.tasks.classification import Classification
-from zoo.training.devices import place
+from zoo.training.devices import Placement, place
 from zoo.training.epoch import CompiledLoop, Totals
 from zoo.training.feeds import make_feed, shuffled
 from zoo.training.optimizers import FusedAdam, make_optimizer, make_schedule
@@ -32,13 +32,17 @@ def _model(seed: int = 3, **options) -> keras.Model:
     return registry.create("mlp", hidden_sizes=(16,), dropout=0.0, **options)
 
 
+def _on_cpu(xla: bool = False) -> Placement:
+    return place(Recipe(xla=xla), device="cpu")
+
+
 def _train_by_zoo(model: keras.Model, recipe: Recipe, data: Dataset, *, xla: bool = False) -> CompiledLoop:
     full = with_scaling(model, recipe, data.train, name="mlp")
     steps = -(-len(data.train) // recipe.batch_size)
     optimizer = make_optimizer(recipe, total_steps=steps * recipe.epochs)
     optimizer.build(full.trainable_variables)
     task = Classification.of(recipe, data.train.labels, data.num_classes)
-    loop = CompiledLoop(full, optimizer, task, recipe, make_feed(data.train, recipe), xla=xla)
+    loop = CompiledLoop(full, optimizer, task, recipe, make_feed(data.train, recipe), _on_cpu(xla))
     loop.warm_up()
     for epoch in range(recipe.epochs):
         _run_epoch(loop, epoch)
@@ -99,7 +103,7 @@ def test_loss_scaling_survives_overflow(tiny_digits):
     optimizer = make_optimizer(recipe, total_steps=100)
     optimizer.initial_scale = 2.0**30
     optimizer.build(full.trainable_variables)
-    loop = CompiledLoop(full, optimizer, Classification(), recipe, make_feed(tiny_digits.train, recipe), xla=False)
+    loop = CompiledLoop(full, optimizer, Classification(), recipe, make_feed(tiny_digits.train, recipe), _on_cpu())
     before = [weight.copy() for weight in full.get_weights()]
     loop.feed.begin(0)
     first = loop.advance(Totals(), epoch=0)  # a single step
@@ -120,7 +124,7 @@ def test_warming_up_changes_nothing(tiny_digits):
     optimizer = make_optimizer(PLAIN, total_steps=10)
     optimizer.build(model.trainable_variables)
     before = [variable.numpy() for variable in [*model.variables, *optimizer.variables]]
-    CompiledLoop(model, optimizer, Classification(), PLAIN, make_feed(tiny_digits.train, PLAIN), xla=False).warm_up()
+    CompiledLoop(model, optimizer, Classification(), PLAIN, make_feed(tiny_digits.train, PLAIN), _on_cpu()).warm_up()
     for old, variable in zip(before, [*model.variables, *optimizer.variables], strict=True):
         np.testing.assert_array_equal(old, variable.numpy())
 

@@ -104,6 +104,12 @@ class Recipe:
     # How the arithmetic is done
     precision: str = part("float32", "Of the arithmetic.", choices=PRECISIONS)
     xla: bool | None = part(None, "Compile the step by XLA. None: what is fastest here (off on a CPU, on with a GPU).")
+    shares: int = part(
+        0,
+        "Parts of a batch that are computed side by side; 0: one per core, where that changes only the time. With 2 or "
+        "more each part normalises by itself.",
+        low=0,
+    )
     seed: int = part(0, "Of weights, order, augmentation and dropout.", low=0, high=2**32 - 1)
     model_options: Mapping[str, Any] = part({}, "Passed to the model's builder.")
 

@@ -30,8 +30,9 @@ class ZooLoop:
             model_options=work.options,
         )
         data = _blank(work.images)  # the session wants to know how much and what shape; each round brings its own
-        placement = place(recipe, device="cpu")
-        self.session = Session(registry.get(work.model), recipe, placement, data, split(data, recipe), network=None)
+        spec = registry.get(work.model)
+        placement = place(recipe, device="cpu", training=spec)
+        self.session = Session(spec, recipe, placement, data, split(data, recipe), network=None)
         self.session.model.set_weights(list(work.weights))
         self.params, self._round = self.session.model.count_params(), -1
 

@@ -64,7 +64,7 @@ def train_once(
     """
     watched = {} if target is None else {"validate_on_test": True}
     plan = plan_run(model, recipe, {**overrides, **watched, "seed": seed}, data_dir=data_dir)
-    placement = place(plan.recipe, device=device)
+    placement = place(plan.recipe, device=device, training=plan.spec)
     began = time.perf_counter()
     data = load_dataset(plan.recipe.dataset, data_dir=data_dir)
     session = Session(plan.spec, plan.recipe, placement, data, split(data, plan.recipe), network=None)

@@ -90,7 +90,7 @@ def prepare(cell: Cell) -> tuple[Workload, ModelSpec, Placement]:
     """
     spec = registry.get(cell.model)
     recipe = Recipe(batch_size=cell.batch_size, precision=cell.precision).override(xla=cell.xla)
-    placement = place(recipe, device=cell.device)
+    placement = place(recipe, device=cell.device, training=spec if cell.mode == "train" else None)
     kind, most = (Training, IMAGES) if cell.mode == "train" else (Inference, 1)
     workload: Workload = spec.guarded(lambda: kind(spec, recipe, placement, random_images(spec, cell.batch_size, most)))
     return workload, spec, placement

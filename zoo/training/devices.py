@@ -10,7 +10,8 @@ from typing import Any
 from zoo.environment import why_no_gpu
 from zoo.errors import DeviceError
 from zoo.lazy import keras, tf
-from zoo.spec import Recipe
+from zoo.spec import ModelSpec, Recipe
+from zoo.training.shares import claim_threads, side_by_side
 
 
 @dataclass(frozen=True)
@@ -23,19 +24,23 @@ class Placement:
     xla: bool
     deterministic: bool
     threads: dict[str, int]
+    side_by_side: int  # operations that the cores can work on at once; on a GPU they follow each other
 
     @property
     def tensorflow_device(self) -> str:
         return f"/{self.device.upper()}" if ":" in self.device else "/CPU:0"
 
 
-def place(recipe: Recipe, *, device: str = "auto", deterministic: bool = False) -> Placement:
+def place(
+    recipe: Recipe, *, device: str = "auto", deterministic: bool = False, training: ModelSpec | None = None
+) -> Placement:
     """Resolve a recipe's precision and XLA, and the device asked for, on this machine.
 
     Args:
         recipe: `precision` and `xla` are read.
         device: auto, cpu, gpu or gpu:N.
         deterministic: same seed, same bits; turns XLA off unless the recipe insists.
+        training: the model that will be trained, so that threads can be laid out for it while they still can.
 
     Raises:
         DeviceError: the GPU asked for is not there (the message says why), or Keras is set up in a way that
@@ -47,6 +52,8 @@ def place(recipe: Recipe, *, device: str = "auto", deterministic: bool = False) 
         tf.config.experimental.enable_op_determinism()
     on_gpu = resolved.startswith("gpu")
     xla = recipe.xla if recipe.xla is not None else on_gpu and not deterministic
+    if training and not on_gpu and not xla:
+        claim_threads(training, recipe, _cores())
     return Placement(
         device=resolved,
         device_name=_processor_name(resolved),
@@ -54,6 +61,7 @@ def place(recipe: Recipe, *, device: str = "auto", deterministic: bool = False) 
         xla=xla,
         deterministic=deterministic,
         threads=threads(),
+        side_by_side=1 if on_gpu or xla else side_by_side(threads()),
     )
 
 
@@ -77,12 +85,16 @@ def check_keras() -> None:
 
 def threads() -> dict[str, int]:
     """Return the thread pools' sizes: one operation's (intra), between operations (inter), and the cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = _cores()
     return {
         "intra_op": tf.config.threading.get_intra_op_parallelism_threads() or cores,
         "inter_op": tf.config.threading.get_inter_op_parallelism_threads() or cores,
         "cores": cores,
     }
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def synchronize() -> None:

@@ -6,6 +6,7 @@ live while the steps between them cost nothing but arithmetic. Images stay uint8
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ import tensorflow as tf
 from zoo.recipe import Recipe
 from zoo.tasks.classification import Classification
 from zoo.training.augmentation import augment
-from zoo.training.devices import synchronize
+from zoo.training.devices import Placement, synchronize
 from zoo.training.feeds import Feed, Resident
 from zoo.training.kernels import fast_kernels
+from zoo.training.shares import shares_of
 
 SECONDS_PER_CHUNK = 0.25  # how long the compiled loop keeps the host waiting
 EVALUATION_BATCH = 500
@@ -45,29 +47,36 @@ class CompiledEvaluation:
     Args:
         model: takes raw images (N, H, W, C) and ends in float32 logits.
         task: scores the logits.
+        shares: parts of a batch that are computed side by side.
     """
 
-    def __init__(self, model: keras.Model, task: Classification) -> None:
-        self.model, self.task = model, task
-        self._score: Any = None
+    def __init__(self, model: keras.Model, task: Classification, shares: int = 1) -> None:
+        self.model, self.task, self.shares = model, task, shares
+        self._compiled: Any = None
 
     def __call__(self, data: Resident) -> Totals:
         self.compile(data.images.shape[1:])
         loss, correct = 0.0, 0
         for start in range(0, len(data), EVALUATION_BATCH):
             rows = slice(start, start + EVALUATION_BATCH)
-            batch_loss, batch_correct = self._score(data.images[rows], data.labels[rows])
+            batch_loss, batch_correct = self._compiled(data.images[rows], data.labels[rows])
             loss, correct = loss + float(batch_loss), correct + int(batch_correct)
         return Totals(loss, correct, len(data))
 
     def compile(self, image_shape: Sequence[int]) -> None:
         """Trace the evaluation of one batch of any size, once."""
-        if self._score is None:
-            self._score = tf.function(self._score_batch, autograph=False).get_concrete_function(
+        if self._compiled is None:
+            self._compiled = tf.function(self._score_batch, autograph=False).get_concrete_function(
                 tf.TensorSpec((None, *image_shape), tf.uint8), tf.TensorSpec((None,), tf.int64)
             )
 
     def _score_batch(self, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        ends = [tf.size(labels) * number // self.shares for number in range(self.shares + 1)]
+        sums = [self._score(pixels[a:b], labels[a:b]) for a, b in itertools.pairwise(ends)]
+        loss, correct = (tf.add_n(each) for each in zip(*sums, strict=True))
+        return loss, correct
+
+    def _score(self, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         logits = self.model(tf.cast(pixels, tf.float32), training=False)
         return tf.reduce_sum(self.task.loss(labels, logits)), self.task.count_correct(labels, logits)
 
@@ -79,9 +88,9 @@ class CompiledLoop:
         model: takes raw images (N, H, W, C) and ends in float32 logits.
         optimizer: built on the model's trainable variables.
         task: scores the logits.
-        recipe: its augmentation and `seed` are read.
+        recipe: its augmentation, `shares` and `seed` are read.
         feed: where the images come from.
-        xla: compile the step by XLA.
+        placement: whether XLA compiles the step, and how many operations the cores can work on at once.
     """
 
     def __init__(
@@ -91,16 +100,15 @@ class CompiledLoop:
         task: Classification,
         recipe: Recipe,
         feed: Feed,
-        *,
-        xla: bool,
+        placement: Placement,
     ) -> None:
         self.model, self.optimizer, self.task, self.recipe, self.feed = model, optimizer, task, recipe, feed
-        self.xla = xla
         self.steps = -(-feed.examples // feed.batch_size)  # of an epoch
+        self.shares = shares_of(model, recipe, placement.side_by_side)
         self._seconds_per_step = 0.0
-        self._step = tf.function(self._train_step, jit_compile=True) if xla else self._train_step
+        self._step = tf.function(self._train_step, jit_compile=True) if placement.xla else self._train_step
         self._compiled: dict[int, Any] = {}
-        self.evaluate = CompiledEvaluation(model, task.plain())
+        self.evaluate = CompiledEvaluation(model, task.plain(), placement.side_by_side)
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -111,12 +119,12 @@ class CompiledLoop:
         """Trace, compile and run every step shape once, put all variables back, and return the seconds it took."""
         started = time.perf_counter()
         before = [tf.identity(variable.value) for variable in self.variables]
-        short = self.feed.examples % self.feed.batch_size
         self.feed.begin(0)
         self.run(Totals(), 1, first_step=0)
-        if short and self.steps > 1:
+        if self._is_short(self.steps - 1) and self.steps > 1:
             self.feed.begin(0, self.steps - 1)
-            self.run(Totals(steps=self.steps - 1, examples=self.feed.examples - short), 1, first_step=0)
+            done = Totals(steps=self.steps - 1, examples=(self.steps - 1) * self.feed.batch_size)
+            self.run(done, 1, first_step=0)
         self.evaluate.compile(self.feed.image_shape)
         for variable, value in zip(self.variables, before, strict=True):
             variable.assign(value)
@@ -135,8 +143,6 @@ class CompiledLoop:
         """
         wanted = round(SECONDS_PER_CHUNK / self._seconds_per_step) if self._seconds_per_step else 1
         steps = min(max(1, wanted), self.steps - done.steps)
-        if self.xla and self._is_short(done.steps + steps - 1) and steps > 1:
-            steps -= 1  # XLA compiles one shape at a time: the short batch at the end goes alone
         began = time.perf_counter()
         totals = self.run(done, steps, first_step=epoch * self.steps + done.steps)
         self._seconds_per_step = (time.perf_counter() - began) / steps
@@ -146,10 +152,15 @@ class CompiledLoop:
         return (step + 1) * self.feed.batch_size > self.feed.examples
 
     def run(self, done: Totals, steps: int, *, first_step: int) -> Totals:
-        """Train `steps` steps; reading the sums back waits for the device."""
+        """Train `steps` steps; reading the sums back waits for the device.
+
+        A batch's size is a constant of the compiled loop, so the short one at an epoch's end goes alone.
+        """
+        if self._is_short(done.steps + steps - 1) and steps > 1:
+            done = self.run(done, steps - 1, first_step=first_step)
+            steps, first_step = 1, first_step + steps - 1
         last = min((done.steps + steps) * self.feed.batch_size, self.feed.examples)
-        batch = min(self.feed.batch_size, last - done.examples) if self.xla else self.feed.batch_size
-        loss, correct = self._chunk_function(batch)(
+        loss, correct = self._chunk_function((last - done.examples) // steps)(
             tf.constant(done.loss, tf.float64),
             tf.constant(done.correct),
             tf.constant(first_step),
@@ -171,12 +182,11 @@ class CompiledLoop:
     def _train_chunk(
         self, loss: tf.Tensor, correct: tf.Tensor, first_step: tf.Tensor, steps: tf.Tensor, *drawn: Any, batch: int
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Loop over the steps inside the graph; an epoch's last batch may be short unless XLA compiles it."""
+        """Loop over the steps inside the graph."""
 
         def body(step: tf.Tensor, loss: tf.Tensor, correct: tf.Tensor) -> tuple[tf.Tensor, ...]:
             pixels, labels = self.feed.draw(drawn, step)
-            if self.xla:
-                pixels, labels = tf.ensure_shape(pixels, (batch, *pixels.shape[1:])), tf.ensure_shape(labels, (batch,))
+            pixels, labels = tf.ensure_shape(pixels, (batch, *pixels.shape[1:])), tf.ensure_shape(labels, (batch,))
             pixels = augment(pixels, first_step + step, self.recipe)
             batch_loss, batch_correct = self._step(pixels, labels)
             return step + 1, loss + tf.cast(batch_loss, tf.float64), correct + batch_correct
@@ -185,14 +195,30 @@ class CompiledLoop:
 
     def _train_step(self, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """One gradient step; returns the batch's summed loss and its hits."""
-        variables = self.model.trainable_variables
+        batch, variables = labels.shape[0], self.model.trainable_variables
+        shares = min(self.shares, batch)
+        sizes = [batch * (number + 1) // shares - batch * number // shares for number in range(shares)]
+        parts = zip(tf.split(pixels, sizes), tf.split(labels, sizes), strict=True)
+        results = [self._gradients(*part, batch, first=number == 0) for number, part in enumerate(parts)]
+        gradients, losses, correct = zip(*results, strict=True)
+        self.optimizer.apply([_sum(each) for each in zip(*gradients, strict=True)], variables)
+        return tf.add_n(losses), tf.add_n(correct)
+
+    def _gradients(
+        self, pixels: tf.Tensor, labels: tf.Tensor, batch: int, *, first: bool
+    ) -> tuple[list[tf.Tensor | None], tf.Tensor, tf.Tensor]:
+        """Return what a share of a batch adds to the gradients of the mean loss, and its summed loss and hits."""
         with fast_kernels(self.model), tf.GradientTape() as tape:
             logits = self.model(tf.cast(pixels, tf.float32), training=True)
-            losses = self.task.loss(labels, logits)
-            objective = tf.reduce_mean(losses)
-            if self.model.losses:  # weight regularisation, where a model asks for it
+            loss = tf.reduce_sum(self.task.loss(labels, logits))
+            objective = loss / batch
+            if self.model.losses and first:  # weight regularisation, where a model asks for it, once per batch
                 objective += tf.add_n(self.model.losses)
             scaled = self.optimizer.scale_loss(objective)
-        gradients = tape.gradient(scaled, [variable.value for variable in variables])
-        self.optimizer.apply(gradients, variables)
-        return tf.reduce_sum(losses), self.task.count_correct(labels, logits)
+        gradients = tape.gradient(scaled, [variable.value for variable in self.model.trainable_variables])
+        return gradients, loss, self.task.count_correct(labels, logits)
+
+
+def _sum(gradients: Sequence[tf.Tensor | None]) -> tf.Tensor | None:
+    """Add up one variable's gradients; a variable that the loss does not depend on has none."""
+    return gradients[0] if len(gradients) == 1 or gradients[0] is None else tf.add_n(gradients)

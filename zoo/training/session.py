@@ -97,7 +97,7 @@ class Session:
             steps = -(-feed.examples // feed.batch_size)
             self.optimizer = make_optimizer(recipe, total_steps=steps * recipe.epochs)
             self.optimizer.build(self.model.trainable_variables)
-            self.loop = CompiledLoop(self.model, self.optimizer, task, recipe, feed, xla=placement.xla)
+            self.loop = CompiledLoop(self.model, self.optimizer, task, recipe, feed, placement)
 
     def fit(
         self,

@@ -91,7 +91,7 @@ def train(
     else:
         settings = {"limit": limit, "deterministic": deterministic, "tensorboard": tensorboard}
         plan = plan_run(model, recipe, overrides, data_dir=data_dir, **settings)
-    placement = place(plan.recipe, device=device, deterministic=plan.deterministic)
+    placement = place(plan.recipe, device=device, deterministic=plan.deterministic, training=plan.spec)
     where = Path(output) if output is not None else left
     with run_folder(plan.spec.name, plan.recipe.seed, where, again=resume is not None) as folder:
         work = _Work(plan, placement, folder, list(callbacks), began, checkpoint, announce)

@@ -1,0 +1,154 @@
+"""A batch computed in shares, side by side: the same gradients as Keras', and only where that is so."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from zoo import registry
+from zoo.data import Split
+from zoo.spec import Recipe
+from zoo.training.devices import place
+from zoo.training.epoch import CompiledLoop
+from zoo.training.feeds import ResidentFeed
+from zoo.training.optimizers import make_optimizer
+from zoo.training.session import split, with_scaling
+from zoo.training.shares import shares_of, side_by_side
+
+
+def _loop(name: str, data, shares: int, **options) -> CompiledLoop:
+    """The compiled loop of a model with the same weights each time, its batches divided into so many shares."""
+    from zoo.tasks.classification import Classification
+
+    keras.utils.set_random_seed(0)
+    recipe = Recipe(shares=shares, batch_size=50, optimizer="sgd", learning_rate=1.0, model_options=options)
+    parts = split(data, recipe)
+    network = registry.create(name, **options)
+    model = with_scaling(network, recipe, parts.train, name=name)
+    optimizer = make_optimizer(recipe, total_steps=10)
+    optimizer.build(model.trainable_variables)
+    feed = ResidentFeed(parts.train, recipe)
+    return CompiledLoop(model, optimizer, Classification(), recipe, feed, place(recipe, device="cpu"))
+
+
+@pytest.mark.parametrize("name", ["mlp", "lenet5", "simple_cnn"])
+@pytest.mark.parametrize("shares", [1, 2, 3])
+def test_gradients_are_kerass(name, shares, tiny_digits):
+    """The gradients of one batch by Keras' own model, loss and tape, to 1e-5 in float32."""
+    options = {"dropout": 0.0} if name == "mlp" else {}
+    loop = _loop(name, tiny_digits, shares, **options)
+    pixels, labels = tf.constant(tiny_digits.train.images[:50]), tf.constant(tiny_digits.train.labels[:50])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    with tf.GradientTape() as tape:
+        value = loss(labels, loop.model(tf.cast(pixels, tf.float32), training=True))
+    expected = tape.gradient(value, [variable.value for variable in loop.model.trainable_variables])
+    before = [np.asarray(variable) for variable in loop.model.trainable_variables]
+    summed, correct = tf.function(loop._train_step, autograph=False)(pixels, labels)
+    assert float(summed) == pytest.approx(50 * float(value), rel=1e-5)
+    assert 0 <= int(correct) <= 50
+    for old, new, gradient in zip(before, loop.model.trainable_variables, expected, strict=True):
+        np.testing.assert_allclose(old - np.asarray(new), gradient, rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_smaller_than_its_shares_is_trained(tiny_digits):
+    """An epoch's last batch may be a single image."""
+    data = tiny_digits
+    single = Split(data.train.images[:51], data.train.labels[:51])
+    loop = _loop("lenet5", type(data)(data.name, single, data.test, data.class_names, data.source, {}), 4)
+    loop.warm_up()
+    loop.feed.begin(0)
+    from zoo.training.epoch import Totals
+
+    done = loop.run(Totals(), 2, first_step=0)
+    assert (done.examples, done.steps) == (51, 2)
+    assert np.isfinite(done.loss)
+
+
+def _model(*layers) -> keras.Model:
+    return keras.Sequential([keras.layers.Input((8, 8, 1)), *layers, keras.layers.Flatten(), keras.layers.Dense(10)])
+
+
+class _Foreign(keras.layers.Layer):
+    """A layer of somebody else's: nobody knows what it does with a batch."""
+
+    def call(self, inputs):
+        return inputs - tf.reduce_mean(inputs, axis=0)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shares"),
+    [
+        (keras.layers.Conv2D(2, 3), 2),
+        (keras.layers.Dropout(0.5), 2),
+        (keras.layers.LayerNormalization(), 2),
+        (keras.layers.BatchNormalization(), 1),
+        (keras.layers.Conv2D(2, 3, activity_regularizer="l2"), 1),
+        (_Foreign(), 1),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_only_networks_whose_images_are_alone_are_divided(layer, shares):
+    """By itself; a recipe that says how many shares there are gets them."""
+    model = _model(layer)
+    assert shares_of(model, Recipe(), 2) == shares
+    assert shares_of(keras.Sequential([keras.layers.Input((8, 8, 1)), model]), Recipe(), 2) == shares
+    assert shares_of(model, Recipe(shares=3), 2) == 3
+
+
+@pytest.mark.parametrize(
+    ("threads", "expected"),
+    [
+        ({"cores": 2, "intra_op": 1, "inter_op": 2}, 2),
+        ({"cores": 2, "intra_op": 2, "inter_op": 2}, 1),
+        ({"cores": 16, "intra_op": 4, "inter_op": 16}, 4),
+        ({"cores": 16, "intra_op": 1, "inter_op": 16}, 4),
+        ({"cores": 2, "intra_op": 1, "inter_op": 1}, 1),
+    ],
+)
+def test_as_many_shares_as_the_cores_can_work_on(threads, expected):
+    """An operation takes its threads; what is left of the cores works on other shares, up to four."""
+    assert side_by_side(threads) == expected
+
+
+PROGRAM = """
+import json, sys
+import tensorflow as tf
+from zoo import registry
+from zoo.recipe import Recipe
+from zoo.training.devices import place
+if sys.argv[2] == "running":
+    tf.constant(1) + 1
+spec = registry.get(sys.argv[1])
+recipe = Recipe(shares=int(sys.argv[3]))
+placement = place(recipe, device="cpu", training=spec)
+print(json.dumps([placement.threads, placement.side_by_side]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="takes two cores")
+@pytest.mark.parametrize(
+    ("model", "state", "shares", "chosen", "intra_op"),
+    [
+        ("lenet5", "fresh", 0, {}, "shared"),
+        ("lenet5", "running", 0, {}, "all"),
+        ("lenet5", "fresh", 1, {}, "all"),
+        ("lenet5", "fresh", 0, {"TF_NUM_INTRAOP_THREADS": "2"}, "two"),
+    ],
+)
+def test_threads_are_laid_out_before_tensorflow_runs(model, state, shares, chosen, intra_op):
+    """In a fresh process; not where TensorFlow is running already, one share is asked for, or the user has chosen."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **chosen}
+    command = [sys.executable, "-c", PROGRAM, model, state, str(shares)]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    threads, together = json.loads(done.stdout)
+    cores = threads["cores"]
+    wanted = {"shared": max(1, cores // min(cores, 4)), "all": cores, "two": 2}[intra_op]
+    assert threads["intra_op"] == wanted
+    assert together == max(1, min(cores // wanted, 4))
