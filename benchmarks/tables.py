@@ -1,4 +1,4 @@
-"""Puts the measured tables into README.md and peers/peers.md, from the committed records.
+"""Puts the measured tables into README.md, targets.md and peers/peers.md, from the committed records.
 
     python benchmarks/tables.py            writes them
     python benchmarks/tables.py --check    exits 1 if other ones stand there
@@ -39,6 +39,24 @@ def _module(path: Path) -> ModuleType:
 
 peers = _module(FOLDER / "peers" / "report.py")
 COLUMNS = (("train", "float32"), ("train", "mixed_bfloat16"), ("infer", "float32"), ("infer", "mixed_bfloat16"))
+TARGETS = {
+    ("mlp", 32): (6.0, 6.0),
+    ("mlp", 128): (3.5, 4.0),
+    ("lenet5", 32): (1.8, 2.0),
+    ("lenet5", 128): (1.8, 2.2),
+    ("simple_cnn", 32): (1.5, 2.3),
+    ("simple_cnn", 128): (1.5, 2.3),
+}
+"""Times the tutorials' `fit` in float32: by zoo in float32, and in its best precision."""
+TARGET_TEXT = (
+    "zoo's images per second in training, as multiples of others': medians of the rounds' own ratios, and in brackets "
+    "the target. `fit` is the tutorials' plain one in float32, whatever zoo's precision; PyTorch's and JAX's figures "
+    "are the best of all their sides in the same precision. [How it was measured](peers/peers.md)."
+)
+TARGET_HEADERS = (
+    "model", "batch", "× fit, float32", "× fit, best precision", "× PyTorch, float32", "× PyTorch, bfloat16",
+    "× JAX, float32", "× JAX, bfloat16",
+)  # fmt: skip
 PEER_HEADERS = (
     "model", "precision", "batch", "zoo", "best Keras", "best PyTorch", "best JAX", "× fit", "× best Keras",
     "× best PyTorch", "× best JAX",
@@ -97,6 +115,37 @@ def peers_table(document: Mapping[str, Any]) -> list[str]:
     return [*markdown.table(PEER_HEADERS, rows, right=[False, False] + [True] * 9), "", *_peer_notes(document)]
 
 
+def targets(document: Mapping[str, Any]) -> str:
+    """Return the page that holds what was aimed at beside what was reached."""
+    rows = []
+    for name in dict.fromkeys(row["model"] for row in document["rows"]):
+        model = peers.Model(name, document["rows"])
+        for batch in sorted({batch for batch, _ in model.columns}):
+            ours = [model.of("zoo", batch, precision) for precision in ("float32", "bfloat16")]
+            fit = model.of("keras fit", batch, "float32")
+            single, half = (peers.ratio(fit, row) for row in ours)
+            best = max((each for each in (single, half) if each), default=None)
+            cells = [
+                _beside(value, aim)
+                for value, aim in zip((single, best), TARGETS.get((name, batch), (None, None)), strict=True)
+            ]
+            for word, aim in (("pytorch", 1.2), ("jax", 1.0)):
+                for precision, row in zip(("float32", "bfloat16"), ours, strict=True):
+                    cells.append(_beside(peers.ratio(model.best(word, batch, precision), row), aim))
+            rows.append([name, str(batch), *cells])
+    table = markdown.table(TARGET_HEADERS, rows, right=[False] + [True] * 7)
+    return "\n".join(["# Targets and results", "", TARGET_TEXT, "", *table, "", *_peer_notes(document)[2:]]) + "\n"
+
+
+def _beside(values: tuple[float, float, float] | None, aim: float | None) -> str:
+    """The median of the rounds' ratios, and the target unless there is none: ``4.64 (6: missed)``."""
+    if values is None:
+        return "–"
+    if aim is None:
+        return f"{values[0]:.2f}"
+    return f"{values[0]:.2f} ({aim:g}: {'met' if values[0] >= aim else 'missed'})"
+
+
 def _peer_notes(document: Mapping[str, Any]) -> list[str]:
     facts = document["environment"]
     versions = ", ".join(f"{name} {facts[name]}" for name in ("tensorflow", "keras", "torch", "jax"))
@@ -121,7 +170,11 @@ def pages() -> dict[Path, str]:
     measured = json.loads((beside / "peers.json").read_text(encoding="utf-8"))
     speed = speed_table(record.read(FOLDER / "records" / "standard.jsonl"))
     readme = with_tables(README.read_text(encoding="utf-8"), {"peers": peers_table(measured), "speed": speed})
-    return {README: readme, beside / "peers.md": peers.markdown(measured)}
+    return {README: readme, FOLDER / "targets.md": targets(measured), beside / "peers.md": peers.markdown(measured)}
+
+
+def _held(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 def with_tables(text: str, contents: Mapping[str, list[str]]) -> str:
@@ -136,7 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if they are others")
     arguments = parser.parse_args()
-    stale = {path: text for path, text in pages().items() if path.read_text(encoding="utf-8") != text}
+    stale = {path: text for path, text in pages().items() if _held(path) != text}
     if arguments.check:
         sys.exit(f"Not as the records say: {', '.join(path.name for path in stale)}." if stale else 0)
     for path, text in stale.items():
