@@ -86,7 +86,8 @@ class StreamedFeed:
 
     def __init__(self, split: Split, recipe: Recipe) -> None:
         self.recipe, self._labels = recipe, split.labels
-        self._images = np.array(split.images) if recipe.cache else split.images
+        on_disk = isinstance(split.images, np.memmap)
+        self._images = np.array(split.images) if recipe.cache and on_disk else split.images
         self.examples, self.batch_size, self.image_shape = len(split), recipe.batch_size, split.images.shape[1:]
         self._steps = -(-self.examples // self.batch_size)
         self._position = -1
