@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.errors import DataError
-from zoo.report.figure import DPI, FONT, INK, QUIET, new_figure, save_png
+from zoo.report.figure import DPI, FONT, INK, QUIET, lay_under, new_figure, save_png
 from zoo.report.text import display_width, printable, shorten
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def sample_grid(
         _write(figure, text, x, y - 10, LABEL_SIZE, QUIET)
     if title:
         _write(figure, printable(title), MARGIN, MARGIN + 30, TITLE_SIZE, INK)
-    # One image of the very size of the figure: every pixel of a digit stays a sharp square.
-    figure.figimage(sheet, 0, 0, origin="upper", zorder=-1)
+    lay_under(figure, sheet)  # so that every pixel of a digit stays a sharp square
     return save_png(figure, path)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.report.figure import BLUE, DPI, FAINT, FONT, INK, ORANGE, QUIET, new_figure
+from zoo.report.figure import BLUE, DPI, FAINT, FONT, INK, ORANGE, QUIET, lay_under, new_figure
 from zoo.report.text import printable, shorten
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class _Board:
         """Return the figure with everything in its place."""
         from matplotlib.collections import LineCollection
 
-        self.figure.figimage(self.sheet, 0, 0, origin="upper", zorder=-1)
+        lay_under(self.figure, self.sheet)
         lines = LineCollection(
             self.lines, colors=self.colors, linewidths=4.5, capstyle="butt", transform=self.figure.transFigure
         )
