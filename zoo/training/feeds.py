@@ -78,10 +78,11 @@ class StreamedFeed:
     """Batches read by a ``tf.data`` pipeline on the host: shuffle, batch, read, prefetch.
 
     What is shuffled are positions, not images: an image is read where it lies, for the cache's files on the disk, when
-    its batch is made. So images may take more memory than there is, and a shuffle of all of them costs none.
+    its batch is made. So images may take more memory than there is. A shuffle of all of them takes 4 bytes each and is
+    the resident feed's; only one with a buffer of its own is the pipeline's, some 400 bytes for each of the buffer.
 
-    One iterator runs through all epochs. To begin anywhere but where it stands, the pipeline is built again and
-    the batches before that are skipped, unread, which gives the same order as running through.
+    One iterator runs through all epochs. To begin anywhere but where it stands, the pipeline is built again from
+    there, which gives the same order as running through.
     """
 
     def __init__(self, split: Split, recipe: Recipe) -> None:
@@ -91,19 +92,15 @@ class StreamedFeed:
         self.examples, self.batch_size, self.image_shape = len(split), recipe.batch_size, split.images.shape[1:]
         self._steps = -(-self.examples // self.batch_size)
         self._position = -1
+        self._order = (-1, np.zeros(0, np.int32))  # an epoch, and the order of its positions
         with tf.device("/CPU:0"):
-            positions = tf.data.Dataset.range(self.examples)
-            if recipe.shuffle:
-                buffer = min(recipe.shuffle_buffer or self.examples, self.examples)
-                positions = positions.shuffle(buffer, seed=recipe.seed % 2**31, reshuffle_each_iteration=True)
-            self._batches = positions.batch(self.batch_size).repeat()
-            self.signature = (tf.data.IteratorSpec(self._batches.map(self._read).element_spec),)
+            self.signature = (tf.data.IteratorSpec(self._positions(0).map(self._read).element_spec),)
 
     def begin(self, epoch: int, first_step: int = 0) -> None:
         wanted = epoch * self._steps + first_step
         if wanted != self._position:
             with tf.device("/CPU:0"):
-                batches = self._batches.skip(wanted).map(self._read)
+                batches = self._positions(wanted).map(self._read)
                 self._iterator = iter(batches.prefetch(tf.data.AUTOTUNE) if self.recipe.prefetch else batches)
             self._position = wanted
 
@@ -115,6 +112,23 @@ class StreamedFeed:
         (iterator,) = arguments
         images, labels = iterator.get_next()
         return images, labels
+
+    def _positions(self, first: int) -> tf.data.Dataset:
+        """Return the positions of batch after batch, through all epochs, without the first so many."""
+        if self.recipe.shuffle and 0 < self.recipe.shuffle_buffer < self.examples:
+            positions = tf.data.Dataset.range(self.examples)
+            positions = positions.shuffle(self.recipe.shuffle_buffer, seed=self.recipe.seed % 2**31)
+            return positions.batch(self.batch_size).repeat().skip(first)
+        steps = tf.data.Dataset.range(first, tf.int64.max)
+        return steps.map(lambda step: tf.numpy_function(self._rows, [step], tf.int32, stateful=False))
+
+    def _rows(self, step: np.int64) -> np.ndarray:
+        """Return the positions of the batch with that number, counted through all epochs."""
+        epoch, step_of_epoch = divmod(int(step), self._steps)
+        order = self._order
+        if order[0] != epoch:
+            order = self._order = (epoch, shuffled(self.examples, self.recipe, epoch))
+        return order[1][step_of_epoch * self.batch_size :][: self.batch_size]
 
     def _read(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Read one batch's images and labels inside the pipeline."""
