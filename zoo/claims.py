@@ -56,3 +56,11 @@ class Published:
     source: str = ""
     deviations: tuple[str, ...] = ()  # where the recipe differs from the source
     improves: str = ""  # the recipe whose missed claim this one reaches
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What somebody else has counted: multiply-accumulates of one image's forward pass."""
+
+    macs: float
+    source: str  # who, where, and of which variant

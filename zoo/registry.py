@@ -22,7 +22,7 @@ from zoo.errors import DuplicateModelError, ModelError, UnknownNameError, sugges
 from zoo.plugins.discovery import PluginModel, canonical, installed
 from zoo.plugins.loading import importing, load_spec
 from zoo.recipe import check_choice
-from zoo.spec import BUILT_IN, PRECISIONS, TASKS, ModelSpec, Origin, Paper, Published, Recipe, spec_of
+from zoo.spec import BUILT_IN, PRECISIONS, TASKS, Counted, ModelSpec, Origin, Paper, Published, Recipe, spec_of
 
 _registered: dict[str, ModelSpec] = {}  # built-ins, and what code registered at run time
 _loaded_plugins: dict[str, ModelSpec] = {}  # by qualified name, distribution/model
@@ -35,6 +35,7 @@ def register(
     params: int | None = None,
     trainable_params: int | None = None,
     macs: int | None = None,
+    cited_macs: Iterable[Counted] = (),
     paper: Paper | None = None,
     source: str = "",
     deviations: Iterable[str] = (),
@@ -54,6 +55,7 @@ def register(
         params: total parameters at the default input shape and number of classes.
         trainable_params: those that training changes; `params` if not given.
         macs: multiply-accumulates of one image's forward pass, at the same defaults.
+        cited_macs: what others count, to be shown beside it.
         paper: where the architecture was published.
         source: where the numbers come from if there is no paper.
         deviations: every difference from the paper, one sentence each.
@@ -71,6 +73,7 @@ def register(
         "params": params,
         "trainable_params": trainable_params,
         "macs": macs,
+        "cited_macs": tuple(cited_macs),
         "paper": paper,
         "source": source,
         "deviations": tuple(deviations),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo.claims import Claim, Published
+from zoo.claims import Claim, Counted, Published
 from zoo.errors import ModelError, UnknownNameError, ZooError, suggestion
 from zoo.recipe import PRECISIONS, Recipe, check_choice, plain
 
@@ -23,6 +23,7 @@ __all__ = [
     "PRECISIONS",
     "TASKS",
     "Claim",
+    "Counted",
     "ModelSpec",
     "Origin",
     "Paper",
@@ -76,6 +77,7 @@ class ModelSpec:
     params: int | None = None
     trainable_params: int | None = None
     macs: int | None = None
+    cited_macs: tuple[Counted, ...] = ()  # what others count for it
     paper: Paper | None = None
     source: str = ""
     deviations: tuple[str, ...] = ()
@@ -152,15 +154,21 @@ class ModelSpec:
             raise ModelError(
                 f"The builder of {self.name} returned {type(model).__name__}, not a keras.Model. Return the model."
             )
-        if self.task == "classification":
-            wanted = (None, arguments.get("num_classes", self.num_classes))
-            if model.output_shape != wanted or keras.backend.standardize_dtype(model.outputs[0].dtype) != "float32":
-                raise ModelError(
-                    f"{self.name} must end in float32 logits of shape {wanted}, but its output is "
-                    f"{model.outputs[0].dtype} of shape {model.output_shape}. "
-                    'End it with Dense(num_classes, dtype="float32").'
-                )
+        if self.task == "classification" and not arguments.get("features"):
+            self._check_logits(model, arguments.get("num_classes", self.num_classes))
         return model
+
+    def _check_logits(self, model: Any, num_classes: int) -> None:
+        """Hold a classifier's outputs, one or a list with auxiliary ones after the first, to their shape and dtype."""
+        import keras
+
+        for output in model.outputs:
+            shape, dtype = tuple(output.shape), keras.backend.standardize_dtype(output.dtype)
+            if shape != (None, num_classes) or dtype != "float32":
+                raise ModelError(
+                    f"{self.name} must end in float32 logits of shape {(None, num_classes)}, but its output is {dtype} "
+                    f'of shape {shape}. End it with Dense(num_classes, dtype="float32").'
+                )
 
     def recipe(self, name: str = "default") -> Recipe:
         """Return the recipe of that name. A model without a `default` gets zoo's general one.
@@ -182,6 +190,7 @@ class ModelSpec:
         facts = {
             f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in ("builder", "guard")
         }
+        facts |= {"input_shape": plain(self.input_shape), "num_classes": self.num_classes}
         facts["options"] = {name: _plain_or_text(value) for name, value in self.options.items()}
         facts["builder"] = f"{self.builder.__module__}:{self.builder.__qualname__}"
         return facts

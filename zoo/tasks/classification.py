@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +15,16 @@ from zoo.recipe import Recipe
 
 @dataclass(frozen=True)
 class Classification:
-    """Scores logits (N, classes), float32, against labels (N,), int64."""
+    """Scores logits (N, classes), float32, against labels (N,), int64.
+
+    Where a model ends in several logits, those after the first are auxiliary: they add to the loss in training, and
+    are nobody's answer.
+    """
 
     objective: str = "cross_entropy"
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] = ()  # one per class; empty: all count alike
+    auxiliary: float = 0.3  # weight of the loss of each auxiliary output (Szegedy et al. 2014, section 5)
 
     @classmethod
     def of(cls, recipe: Recipe, labels: np.ndarray, num_classes: int) -> Classification:
@@ -36,13 +41,15 @@ class Classification:
         """
         return cls(recipe.loss, recipe.label_smoothing, _weights(recipe, labels, num_classes))
 
-    def loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    def loss(self, labels: tf.Tensor, outputs: tf.Tensor | Sequence[tf.Tensor]) -> tf.Tensor:
         """Return the loss of each example, shape (N,), float32: cross-entropy in nats, or squared error.
 
         With label smoothing (Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7) that
         share of each target is spread evenly over all classes. The squared error is summed over the classes.
         """
-        losses = self._unweighted(labels, logits)
+        losses = self._unweighted(labels, logits_of(outputs))
+        if isinstance(outputs, list | tuple) and self.auxiliary:
+            losses += self.auxiliary * tf.add_n([self._unweighted(labels, logits) for logits in outputs[1:]])
         return losses * tf.gather(tf.constant(self.class_weights), labels) if self.class_weights else losses
 
     def _unweighted(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -55,13 +62,13 @@ class Classification:
             return tf.reduce_sum(tf.math.squared_difference(logits, targets), axis=-1)
         return tf.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits)
 
-    def count_correct(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    def count_correct(self, labels: tf.Tensor, outputs: tf.Tensor | Sequence[tf.Tensor]) -> tf.Tensor:
         """Return how many of the batch are right, int32 scalar."""
-        return tf.math.count_nonzero(tf.equal(tf.argmax(logits, axis=-1), labels), dtype=tf.int32)
+        return tf.math.count_nonzero(tf.equal(tf.argmax(logits_of(outputs), axis=-1), labels), dtype=tf.int32)
 
     def plain(self) -> Classification:
-        """Return the task as finished models are measured: the same loss, no smoothing, no weights."""
-        return dataclasses.replace(self, label_smoothing=0.0, class_weights=())
+        """Return the task as finished models are measured: the same loss, no smoothing, no weights, no auxiliary."""
+        return dataclasses.replace(self, label_smoothing=0.0, class_weights=(), auxiliary=0.0)
 
     def keras_loss(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         """Return the plain loss as ``model.compile`` takes it."""
@@ -70,6 +77,11 @@ class Classification:
     def keras_metrics(self) -> list[keras.metrics.Metric]:
         """Return the same metrics as Keras objects, for ``model.compile``."""
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+
+def logits_of(outputs: tf.Tensor | Sequence[tf.Tensor]) -> tf.Tensor:
+    """Return a model's answer: its only output, or the first of several."""
+    return outputs[0] if isinstance(outputs, list | tuple) else outputs
 
 
 def _weights(recipe: Recipe, labels: np.ndarray, num_classes: int) -> tuple[float, ...]:

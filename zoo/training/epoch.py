@@ -45,8 +45,8 @@ class CompiledEvaluation:
     """Sums a model's loss and hits over a split, by compiled calls and without training.
 
     Args:
-        model: takes raw images (N, H, W, C) and ends in float32 logits.
-        task: scores the logits.
+        model: takes raw images (N, H, W, C) and ends in float32 logits, one or several.
+        task: scores them.
         shares: parts of a batch that are computed side by side.
     """
 
@@ -77,17 +77,17 @@ class CompiledEvaluation:
         return loss, correct
 
     def _score(self, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        logits = self.model(tf.cast(pixels, tf.float32), training=False)
-        return tf.reduce_sum(self.task.loss(labels, logits)), self.task.count_correct(labels, logits)
+        outputs = self.model(tf.cast(pixels, tf.float32), training=False)
+        return tf.reduce_sum(self.task.loss(labels, outputs)), self.task.count_correct(labels, outputs)
 
 
 class CompiledLoop:
     """Trains and evaluates one model by compiled calls.
 
     Args:
-        model: takes raw images (N, H, W, C) and ends in float32 logits.
+        model: takes raw images (N, H, W, C) and ends in float32 logits, one or several.
         optimizer: built on the model's trainable variables.
-        task: scores the logits.
+        task: scores them.
         recipe: its augmentation, `shares` and `seed` are read.
         feed: where the images come from.
         placement: whether XLA compiles the step, and how many operations the cores can work on at once.
@@ -209,14 +209,14 @@ class CompiledLoop:
     ) -> tuple[list[tf.Tensor | None], tf.Tensor, tf.Tensor]:
         """Return what a share of a batch adds to the gradients of the mean loss, and its summed loss and hits."""
         with fast_kernels(self.model), tf.GradientTape() as tape:
-            logits = self.model(tf.cast(pixels, tf.float32), training=True)
-            loss = tf.reduce_sum(self.task.loss(labels, logits))
+            outputs = self.model(tf.cast(pixels, tf.float32), training=True)
+            loss = tf.reduce_sum(self.task.loss(labels, outputs))
             objective = loss / batch
             if self.model.losses and first:  # weight regularisation, where a model asks for it, once per batch
                 objective += tf.add_n(self.model.losses)
             scaled = self.optimizer.scale_loss(objective)
         gradients = tape.gradient(scaled, [variable.value for variable in self.model.trainable_variables])
-        return gradients, loss, self.task.count_correct(labels, logits)
+        return gradients, loss, self.task.count_correct(labels, outputs)
 
 
 def _sum(gradients: Sequence[tf.Tensor | None]) -> tf.Tensor | None:

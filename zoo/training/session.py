@@ -91,13 +91,14 @@ class Session:
                     precision=recipe.precision,
                     **recipe.model_options,
                 )
-            self.model = with_scaling(network, recipe, parts.train, name=spec.name)
+            learner = with_scaling(network, recipe, parts.train, name=spec.name)
+            self.model = with_one_output(learner)
             task = task_for(spec.task).of(recipe, parts.train.labels, data.num_classes)
             feed = make_feed(parts.train, recipe)
             steps = -(-feed.examples // feed.batch_size)
             self.optimizer = make_optimizer(recipe, total_steps=steps * recipe.epochs)
-            self.optimizer.build(self.model.trainable_variables)
-            self.loop = CompiledLoop(self.model, self.optimizer, task, recipe, feed, placement)
+            self.optimizer.build(learner.trainable_variables)
+            self.loop = CompiledLoop(learner, self.optimizer, task, recipe, feed, placement)
 
     def fit(
         self,
@@ -241,6 +242,8 @@ class Session:
 
 def check_model_options(recipe: Recipe) -> None:
     """Raise `RecipeError` for a model option that is decided elsewhere."""
+    if recipe.model_options.get("features"):
+        raise RecipeError("with features=True a model returns maps, not classes: it cannot be trained. Remove it.")
     for name in ("input_shape", "num_classes", "precision", "spec"):
         if name in recipe.model_options:
             raise RecipeError(
@@ -285,3 +288,10 @@ def with_scaling(network: keras.Model, recipe: Recipe, images: Split, *, name: s
         )
     inputs = keras.Input(images.images.shape[1:], name="image")
     return keras.Model(inputs, network(scaling(inputs)), name=name.replace("/", "-"))  # Keras refuses the slash
+
+
+def with_one_output(learner: keras.Model) -> keras.Model:
+    """Return the model that answers, of the same layers: without the auxiliary outputs, which only training wants."""
+    if len(learner.outputs) == 1:
+        return learner
+    return keras.Model(learner.inputs, learner.outputs[0], name=learner.name)
