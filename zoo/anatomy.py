@@ -13,27 +13,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.lazy import keras, tf
+from zoo.receptive_field import receptive_field
 
 
 @dataclass(frozen=True)
 class LayerFacts:
-    """One row of the layer table. `macs` is for one image."""
+    """One row of the layer table. `macs` is for one image; `window` is a kernel's or a pooling's height and width."""
 
     name: str
     kind: str
     output_shape: tuple[int | None, ...]
     params: int
     macs: int
+    window: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """A model's layer table and its sums; `macs` is for one image's forward pass."""
+    """A model's layer table and its sums; `macs` is for one image's forward pass.
+
+    `receptive_field` is how many pixels by side one value of the last convolution depends on, None where that cannot
+    be told.
+    """
 
     layers: tuple[LayerFacts, ...]
     params: int
     trainable_params: int
     macs: int
+    receptive_field: int | None = None
 
 
 def dissect(model: keras.Model) -> Anatomy:
@@ -51,6 +58,7 @@ def dissect(model: keras.Model) -> Anatomy:
             output_shape=_output_shape(layer),
             params=layer.count_params(),
             macs=_layer_macs(layer),
+            window=_window(layer),
         )
         for layer in model.layers
         if not isinstance(layer, keras.layers.InputLayer)
@@ -60,6 +68,7 @@ def dissect(model: keras.Model) -> Anatomy:
         params=model.count_params(),
         trainable_params=sum(math.prod(weight.shape) for weight in model.trainable_weights),
         macs=count_macs(model),
+        receptive_field=receptive_field(model),
     )
 
 
@@ -73,6 +82,12 @@ def _layer_macs(layer: Any) -> int:
         return _trace_and_count(layer, layer.input)
     except (AttributeError, ValueError):  # Keras' answer for a layer that is used more than once
         return 0
+
+
+def _window(layer: Any) -> tuple[int, ...]:
+    """Height and width of what a convolution or pooling of Keras looks at; nothing for other layers."""
+    window = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
+    return tuple(window) if isinstance(window, tuple | list) else ()
 
 
 def _output_shape(layer: Any) -> tuple[int | None, ...]:

@@ -17,7 +17,8 @@ from click.core import ParameterSource
 
 from zoo import __version__
 from zoo.commands.benchmark import bench_command, compare_command
-from zoo.commands.shared import announce, command_line
+from zoo.commands.models import cite_command, list_command, show_command
+from zoo.commands.shared import announce, command_line, find_model, load_tensorflow
 from zoo.commands.shared import report as report_result
 from zoo.errors import ZooError
 from zoo.options import (
@@ -34,7 +35,7 @@ from zoo.report import run_reports
 from zoo.report import text_reports as show
 
 if TYPE_CHECKING:
-    from zoo.spec import ModelSpec, Run
+    from zoo.spec import Run
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -46,51 +47,8 @@ def main() -> None:
             stream.reconfigure(errors="replace")
 
 
-main.add_command(bench_command)
-main.add_command(compare_command)
-
-
-def _tensorflow() -> None:
-    """Load TensorFlow quietly; a command calls this once it knows that its arguments make sense."""
-    from zoo.startup import load_tensorflow
-
-    load_tensorflow()
-
-
-def _find(name: str) -> ModelSpec:
-    """Return a model's spec. A plugin brings Keras along, and Keras TensorFlow: that is loaded quietly first."""
-    from zoo import registry
-
-    if registry.needs_import(name):
-        _tensorflow()
-    return registry.get(name)
-
-
-@main.command("list")
-@click.argument("pattern", default="*")
-@click.option("--task", help="Only models of this task.")
-@click.option("--exclude", multiple=True, help="Leave out names that match this pattern; may be repeated.")
-@JSON_OPTION
-def list_command(pattern: str, task: str | None, exclude: tuple[str, ...], as_json: bool) -> None:
-    """List the models whose names match PATTERN (shell wildcards)."""
-    from zoo import registry
-
-    document = registry.describe(registry.list_models(pattern, task=task, exclude=exclude))
-    report_result(as_json, document, show.print_models)
-
-
-@main.command("show")
-@click.argument("name")
-@JSON_OPTION
-def show_command(name: str, as_json: bool) -> None:
-    """Show a model's facts, recipes and layers."""
-    from zoo import anatomy, registry
-
-    spec = _find(name)
-    _tensorflow()
-    model = registry.build(spec)
-    layers = spec.guarded(lambda: anatomy.dissect(model))
-    report_result(as_json, {**spec.to_dict(), "anatomy": layers}, show.print_model)
+for command in (list_command, show_command, cite_command, bench_command, compare_command):
+    main.add_command(command)
 
 
 @main.command("train")
@@ -108,10 +66,10 @@ def train_command(name: str | None, as_json: bool, report: bool, settings: tuple
     overrides = {key: value for key, value in arguments.items() if key in Recipe.__dataclass_fields__} | parse_settings(
         settings
     )
-    recipe = Recipe() if name is None else _find(name).recipe(arguments.get("recipe", "default"))
+    recipe = Recipe() if name is None else find_model(name).recipe(arguments.get("recipe", "default"))
     recipe.override(**overrides)  # complain before TensorFlow loads
     arguments |= overrides
-    _tensorflow()
+    load_tensorflow()
     from zoo.training import trainer
 
     arguments["announce"] = None if arguments["quiet"] else announce
@@ -163,11 +121,11 @@ def reproduce_command(
         )
     if recipe and train_all:
         raise click.UsageError(f"RECIPE '{recipe}' and --all exclude each other: leave one out.")
-    rows = reproduction.find(recipe, _find) if recipe else reproduction.published_recipes()
+    rows = reproduction.find(recipe, find_model) if recipe else reproduction.published_recipes()
     if list_only:
         report_result(as_json, [row.to_dict() for row in rows], report.print_published)
         return
-    _tensorflow()
+    load_tensorflow()
     arguments |= {"command": command_line(ctx), "announce": announce, "quiet": not sys.stderr.isatty()}
     document = reproduction.reproduce(rows, **arguments)
     report_result(as_json, document, report.print_reproduction)
@@ -194,7 +152,7 @@ def evaluate_command(model: str, as_json: bool, **arguments: Any) -> None:
 
     MODEL is a run folder, its name inside runs/, or a .keras file that takes raw 0..255 images.
     """
-    _tensorflow()
+    load_tensorflow()
     from zoo.evaluation import metrics
 
     report_result(as_json, metrics.evaluate(model, announce=announce, **arguments), show.print_evaluation)
@@ -206,7 +164,7 @@ def evaluate_command(model: str, as_json: bool, **arguments: Any) -> None:
 @JSON_OPTION
 def predict_command(run: str, images: tuple[Path, ...], as_json: bool) -> None:
     """Say what the model of RUN sees in each of IMAGES (PNG, JPEG ... of any size and polarity)."""
-    _tensorflow()
+    load_tensorflow()
     from zoo.evaluation.predict import predict
 
     report_result(as_json, predict(run, images), show.print_predictions)
@@ -338,7 +296,7 @@ def new_plugin_command(name: str, as_json: bool) -> None:
 @JSON_OPTION
 def doctor_command(as_json: bool) -> None:
     """Look at this machine: versions, devices, threads, data, and what is wrong."""
-    _tensorflow()
+    load_tensorflow()
     from zoo import doctor
 
     findings = doctor.examine()

@@ -51,7 +51,7 @@ class RunError(ZooError):
 
 
 class ImageError(ZooError):
-    """An image file cannot be read as an image."""
+    """An image file cannot be read as an image, or has the name of no kind that can be written."""
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -11,8 +11,25 @@ import click
 from click.core import ParameterSource
 
 from zoo.recipe import plain
+from zoo.spec import ModelSpec
 
 NOT_OF_THE_COMMAND = ("output", "data_dir", "as_json", "form")
+
+
+def load_tensorflow() -> None:
+    """Load TensorFlow quietly; a command calls this once it knows that its arguments make sense."""
+    from zoo.startup import load_tensorflow
+
+    load_tensorflow()
+
+
+def find_model(name: str) -> ModelSpec:
+    """Return a model's spec. A plugin brings Keras along, and Keras TensorFlow: that is loaded quietly first."""
+    from zoo import registry
+
+    if registry.needs_import(name):
+        load_tensorflow()
+    return registry.get(name)
 
 
 def announce(line: str) -> None:

@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.errors import ImageError
 from zoo.files import atomic_path
 
 if TYPE_CHECKING:
@@ -78,6 +79,36 @@ def save_png(figure: Figure, path: str | os.PathLike[str]) -> Path:
     with atomic_path(path) as temporary, _any_script():
         # The canvas, not Figure.savefig, which would obey savefig.* of the user's matplotlibrc.
         figure.canvas.print_png(str(temporary), metadata={"Software": "zoo"})  # type: ignore[attr-defined]
+    return Path(path)
+
+
+def check_kind(path: str | os.PathLike[str]) -> str:
+    """Return how the picture's name ends: .png or .svg.
+
+    Raises:
+        ImageError: it ends otherwise.
+    """
+    kind = Path(path).suffix.lower()
+    if kind not in (".png", ".svg"):
+        raise ImageError(f"a picture is a .png or an .svg, received '{path}'. Change the end of its name.")
+    return kind
+
+
+def save_picture(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write the figure as what the file's name ends in, PNG or SVG, and return the path.
+
+    Raises:
+        ImageError: the name ends otherwise.
+        OSError: the file cannot be written.
+    """
+    if check_kind(path) == ".png":
+        return save_png(figure, path)
+
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    with atomic_path(path) as temporary, matplotlib.rc_context({"svg.fonttype": "path"}), _any_script():
+        FigureCanvasSVG(figure).print_svg(str(temporary), metadata={"Date": None, "Creator": "zoo"})
     return Path(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,18 +29,21 @@ def print_models(models: Sequence[Document]) -> None:
 def print_model(model: Document) -> None:
     """What ``zoo show`` shows: facts, deviations, options, recipes, layers."""
     anatomy = model["anatomy"]
+    field = anatomy["receptive_field"]
     print(printable(f"{model['name']}: {model['description']}") + "\n")
     facts = [
         ("task", model["task"]),
         ("paper", _citation(model["paper"]) or model["source"]),
         ("parameters", f"{anatomy['params']:,} ({anatomy['trainable_params']:,} trainable)"),
         ("MACs", f"{anatomy['macs']:,} for one image (FLOPs are twice as many)"),
+        *[("", f"{cited['macs']:,.0f} by {cited['source']}") for cited in model["cited_macs"]],
+        ("receptive field", f"{field} x {field} pixels, of the last convolution" if field else "not known"),
         ("smallest input", "x".join(map(str, model["min_size"]))),
         ("options", ", ".join(f"{key}={value!r}" for key, value in model["options"].items()) or "none"),
         ("from", " ".join(filter(None, (model["origin"]["distribution"], model["origin"]["version"])))),
     ]
     for name, value in facts:
-        print(f"{name + ':':16}{printable(value)}")
+        print(f"{name + ':' if name else '':17}{printable(value)}")
     if model["deviations"]:
         print("\nWhere it differs from the paper:")
         for deviation in model["deviations"]:
@@ -210,7 +214,8 @@ def print_findings(document: Document) -> None:
 def _citation(paper: Document | None) -> str:
     if not paper:
         return ""
-    facts = (paper["authors"], f"“{paper['title']}”", paper["venue"], paper["year"], paper["url"])
+    year = None if re.search(r"\d{4}$", paper["venue"]) else paper["year"]  # "CVPR 2016" says it already
+    facts = (paper["authors"], f"“{paper['title']}”", paper["venue"], year, paper["url"])
     return ", ".join(str(fact) for fact in facts if fact)
 
 
