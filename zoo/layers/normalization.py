@@ -1,0 +1,44 @@
+"""Local response normalisation, as AlexNet and GoogLeNet use it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class LocalResponseNormalization(keras.layers.Layer):
+    """Divides each activation by a power of its neighbours' energy across channels.
+
+    ``b[c] = a[c] / (bias + alpha * sum of a[j]^2 over j from c - radius to c + radius) ^ beta``, as in section 3.3 of
+    Krizhevsky, Sutskever, Hinton 2012. The sum is not divided by the number of neighbours, which Caffe's is: its alpha
+    is that many times as large. Sums and powers are computed in float32 whatever the layer's precision.
+
+    Args:
+        radius: neighbours on each side; the paper's n = 5 is a radius of 2.
+        bias: the paper's k.
+        alpha: weight of the energy.
+        beta: the power.
+    """
+
+    def __init__(self, radius: int = 2, bias: float = 2.0, alpha: float = 1e-4, beta: float = 0.75, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.radius, self.bias, self.alpha, self.beta = radius, bias, alpha, beta
+
+    def call(self, inputs: Any) -> Any:
+        """Return the normalised activations, shape and dtype of `inputs` (N, H, W, C)."""
+        values = keras.ops.cast(inputs, "float32")
+        channels = values.shape[-1]
+        padded = keras.ops.pad(keras.ops.square(values), [(0, 0)] * 3 + [(self.radius, self.radius)])
+        energy = sum(padded[..., start : start + channels] for start in range(2 * self.radius + 1))
+        return keras.ops.cast(values * (self.bias + self.alpha * energy) ** -self.beta, inputs.dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The shape stays."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the four numbers beside what every layer has."""
+        numbers = {"radius": self.radius, "bias": self.bias, "alpha": self.alpha, "beta": self.beta}
+        return {**super().get_config(), **numbers}
