@@ -14,6 +14,9 @@ from click.testing import CliRunner, Result
 
 from zoo import registry
 from zoo.cli import main
+from zoo.startup import load_tensorflow
+
+load_tensorflow()  # as the command does: Python's collector then runs faster through all tests
 
 
 @pytest.fixture(autouse=True)

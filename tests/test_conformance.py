@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 import pytest
+from built_in_models import LARGE, SMALL
 
 from zoo import registry, testing
 from zoo.errors import ModelError, ZooError
@@ -28,7 +29,14 @@ needs_other_backend = pytest.mark.skipif(
 class TestBuiltIns(ModelConformance):
     """What plugin authors write, for zoo's own models."""
 
-    models = sorted(registry.built_ins())
+    models = SMALL
+
+
+@pytest.mark.slow
+class TestLargeBuiltIns(ModelConformance):
+    """The same for those that take photographs."""
+
+    models = LARGE
 
 
 # Small models that each break one promise. `tiny` is the one that breaks none.

@@ -86,7 +86,8 @@ def test_completion_is_as_described():
 
 def test_every_built_in_is_in_the_table():
     """A model that the README does not show is a model that nobody finds."""
-    missing = [name for name in registry.built_ins() if f"| `{name}` |" not in README]
+    shown = README.replace("`", "")
+    missing = [name for name in registry.built_ins() if f"| {name} |" not in shown]
     assert not missing
 
 

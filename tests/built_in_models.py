@@ -1,0 +1,19 @@
+"""The built-ins as parameters of tests: those for photographs, and the deepest, are large, and their tests are slow."""
+
+from __future__ import annotations
+
+import pytest
+
+from zoo import registry
+from zoo.spec import ModelSpec
+
+
+def _is_small(spec: ModelSpec) -> bool:
+    return spec.input_shape[0] < 100 and (spec.macs or 0) < 50e6
+
+
+SMALL = sorted(name for name in registry.built_ins() if _is_small(registry.get(name)))
+LARGE = sorted(set(registry.built_ins()) - set(SMALL))
+EVERY = [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
+QUICK = [name if (registry.get(name).macs or 0) < 6e6 else pytest.param(name, marks=pytest.mark.slow) for name in SMALL]
+"""The small ones to train a step; in the slow tests those that take seconds for it too."""
