@@ -18,9 +18,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from zoo import registry
 from zoo.benchmarking import record
+from zoo.benchmarking.matrix import LARGEST_SIDE
 from zoo.files import atomic_write
 from zoo.report import benchmark_sentences, markdown
+from zoo.spec import BUILT_IN
 
 FOLDER = Path(__file__).resolve().parent
 README = FOLDER.parent / "README.md"
@@ -61,9 +64,33 @@ PEER_HEADERS = (
     "model", "precision", "batch", "zoo", "best Keras", "best PyTorch", "best JAX", "× fit", "× best Keras",
     "× best PyTorch", "× best JAX",
 )  # fmt: skip
+PUBLISHED_HEADERS = ("name", "paper", "input", "parameters", "10^9 MACs", "others count")
 HEADERS = (
     "model", "training, float32", "training, bfloat16", "answering, float32", "answering, bfloat16", "one image, ms",
 )  # fmt: skip
+
+
+def published_table() -> list[str]:
+    """Return the lines of the table of networks for photographs, from their specs."""
+    rows = []
+    for name in registry.list_models():
+        spec = registry.get(name) if not registry.needs_import(name) else None
+        if spec is None or spec.paper is None or spec.origin != BUILT_IN or spec.input_shape[0] <= LARGEST_SIDE:
+            continue
+        first = spec.paper.authors.partition(",")[0].split()[-1]
+        size = "x".join(map(str, spec.input_shape[:2]))
+        others = ", ".join(dict.fromkeys(f"{cited.macs / 1e9:.3g}" for cited in spec.cited_macs))
+        rows.append(
+            (
+                name,
+                f"{first} et al. {spec.paper.year}",
+                size,
+                f"{spec.params:,}",
+                f"{spec.macs / 1e9:.2f}",
+                others,
+            )
+        )
+    return markdown.table(PUBLISHED_HEADERS, rows, right=[False, False, False, True, True, True])
 
 
 def speed_table(document: Mapping[str, Any]) -> list[str]:
@@ -169,7 +196,10 @@ def pages() -> dict[Path, str]:
     beside = FOLDER / "peers"
     measured = json.loads((beside / "peers.json").read_text(encoding="utf-8"))
     speed = speed_table(record.read(FOLDER / "records" / "standard.jsonl"))
-    readme = with_tables(README.read_text(encoding="utf-8"), {"peers": peers_table(measured), "speed": speed})
+    readme = with_tables(
+        README.read_text(encoding="utf-8"),
+        {"peers": peers_table(measured), "speed": speed, "photographs": published_table()},
+    )
     return {README: readme, FOLDER / "targets.md": targets(measured), beside / "peers.md": peers.markdown(measured)}
 
 
