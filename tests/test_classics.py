@@ -8,8 +8,8 @@ import pytest
 from built_in_models import LARGE, SMALL
 
 from zoo import anatomy, load_run, register, registry
-from zoo.errors import RecipeError
-from zoo.layers.normalization import LocalResponseNormalization
+from zoo.errors import ModelError, RecipeError
+from zoo.layers import LocalResponseNormalization
 from zoo.tasks.classification import Classification
 from zoo.training.trainer import train
 
@@ -306,3 +306,16 @@ def test_layers_that_share_a_rule_draw_apart():
     assert not np.array_equal(first[:10, :10], second[:10, :10])
     assert first.std() == pytest.approx(0.01, rel=0.05)
     assert (np.asarray(model.get_layer("fc6").bias) == 1).all()
+
+
+def test_a_classifier_that_returns_a_dictionary_is_refused(registry_undone):
+    """Nobody could tell which of its outputs is the answer; a list's is the first."""
+
+    @register(task="classification")
+    def named_heads(*, input_shape=(28, 28, 1), num_classes=10):
+        inputs = keras.Input(input_shape)
+        x = keras.layers.Flatten()(inputs)
+        return keras.Model(inputs, {name: keras.layers.Dense(num_classes)(x) for name in ("coarse", "fine")})
+
+    with pytest.raises(ModelError, match="its output is a dictionary of coarse, fine"):
+        registry.create("named_heads")

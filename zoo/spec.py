@@ -33,6 +33,7 @@ __all__ = [
     "spec_of",
 ]
 
+LARGEST_SMALL_SIDE = 100  # pixels; larger images are photographs
 TASKS = ("classification", "detection", "segmentation")
 
 
@@ -96,6 +97,11 @@ class ModelSpec:
     def num_classes(self) -> int:
         """The builder's default number of classes."""
         return int(inspect.signature(self.builder).parameters["num_classes"].default)
+
+    @property
+    def takes_photographs(self) -> bool:
+        """Whether its images are large by default: then a step, or a build, may take seconds."""
+        return max(self.input_shape[:2]) > LARGEST_SMALL_SIDE
 
     @property
     def options(self) -> dict[str, Any]:
@@ -162,6 +168,12 @@ class ModelSpec:
         """Hold a classifier's outputs, one or a list with auxiliary ones after the first, to their shape and dtype."""
         import keras
 
+        named = getattr(model, "output", None)  # a Sequential of layers alone has none
+        if isinstance(named, dict):
+            raise ModelError(
+                f"{self.name} must end in float32 logits, or in a list whose first they are, but its output is a "
+                f"dictionary of {', '.join(named)}. Return the logits."
+            )
         for output in model.outputs:
             shape, dtype = tuple(output.shape), keras.backend.standardize_dtype(output.dtype)
             if shape != (None, num_classes) or dtype != "float32":
