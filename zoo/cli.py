@@ -18,7 +18,7 @@ from click.core import ParameterSource
 from zoo import __version__
 from zoo.commands.benchmark import bench_command, compare_command
 from zoo.commands.models import cite_command, list_command, show_command
-from zoo.commands.shared import announce, command_line, find_model, load_tensorflow
+from zoo.commands.shared import announce, command_line, find_model
 from zoo.commands.shared import report as report_result
 from zoo.errors import ZooError
 from zoo.options import (
@@ -33,6 +33,7 @@ from zoo.options import (
 from zoo.recipe import Recipe
 from zoo.report import run_reports
 from zoo.report import text_reports as show
+from zoo.startup import load_tensorflow
 
 if TYPE_CHECKING:
     from zoo.spec import Run

@@ -15,7 +15,6 @@ import gc
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 
 NOTES = re.compile(
@@ -26,7 +25,10 @@ NOTES = re.compile(
 
 
 def load_tensorflow() -> None:
-    """Import TensorFlow and find its devices, keeping its start-up notes off the terminal."""
+    """Import TensorFlow and find its devices, keeping its start-up notes off the terminal.
+
+    A command calls this once it knows that its arguments make sense.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _notes_removed(), _nothing_collected():
         import tensorflow as tf
@@ -56,6 +58,8 @@ def _notes_removed() -> Iterator[None]:
     except (AttributeError, OSError, ValueError):  # standard error is closed: there is nothing to keep tidy
         yield
         return
+    import tempfile  # only here: commands that need no TensorFlow do not wait for it
+
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
-from zoo.commands.shared import announce, find_model, load_tensorflow, report
+from zoo.commands.shared import announce, find_model, report
 from zoo.errors import ImageError, ModelError
 from zoo.options import JSON_OPTION, Command
 from zoo.recipe import plain
 from zoo.report import text_reports as show
 from zoo.report.bibtex import bibtex
 from zoo.report.figure import check_kind, save_picture
+from zoo.startup import load_tensorflow
 
 
 @click.command("list", cls=Command)
@@ -43,12 +44,12 @@ def show_command(name: str, picture: Path | None, as_json: bool) -> None:
         check_kind(picture)
     load_tensorflow()
     model = registry.build(spec)
-    document = plain({**spec.to_dict(), "anatomy": spec.guarded(lambda: anatomy.dissect(model))})
+    document = {**spec.to_dict(), "anatomy": spec.guarded(lambda: anatomy.dissect(model))}
     if picture is not None:
         from zoo.report.architecture import architecture_figure
 
         try:
-            save_picture(architecture_figure(document), picture)
+            save_picture(architecture_figure(plain(document)), picture)
         except OSError as error:
             raise ImageError(f"{picture} cannot be written: {error.strerror}. Name another file.") from error
     report(as_json, document, show.print_model)

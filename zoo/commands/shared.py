@@ -12,15 +12,9 @@ from click.core import ParameterSource
 
 from zoo.recipe import plain
 from zoo.spec import ModelSpec
+from zoo.startup import load_tensorflow
 
 NOT_OF_THE_COMMAND = ("output", "data_dir", "as_json", "form")
-
-
-def load_tensorflow() -> None:
-    """Load TensorFlow quietly; a command calls this once it knows that its arguments make sense."""
-    from zoo.startup import load_tensorflow
-
-    load_tensorflow()
 
 
 def find_model(name: str) -> ModelSpec:
