@@ -1,1 +1,5 @@
-"""The few layers that the papers need and Keras does not have. Importing one imports Keras."""
+"""The few layers that the papers need and Keras does not have. Importing them registers each with Keras."""
+
+from zoo.layers.normalization import LocalResponseNormalization
+
+__all__ = ["LocalResponseNormalization"]

@@ -50,7 +50,7 @@ def alexnet(
         dropout: share of units dropped after each of the two hidden dense layers (section 4.2).
         features: return the last map before each pooling, ``stride_4`` to ``stride_16``, instead of logits.
     """
-    from zoo.layers.normalization import LocalResponseNormalization
+    from zoo.layers import LocalResponseNormalization
 
     layers = keras.layers
 

@@ -113,7 +113,7 @@ def googlenet(
             least 65x65.
         features: return the last map of each stage, ``stride_4`` to ``stride_32``, instead of logits.
     """
-    from zoo.layers.normalization import LocalResponseNormalization
+    from zoo.layers import LocalResponseNormalization
 
     aux = aux and not features
     if aux and min(input_shape[:2]) < SMALLEST_WITH_CLASSIFIERS:

@@ -44,7 +44,7 @@ def zfnet(
         dropout: share of units dropped after each of the two hidden dense layers.
         features: return the last map before each pooling, ``stride_2`` to ``stride_16``, instead of logits.
     """
-    from zoo.layers.normalization import LocalResponseNormalization
+    from zoo.layers import LocalResponseNormalization
 
     layers = keras.layers
 

@@ -48,7 +48,7 @@ def load_model(path: Path, *, packages: Collection[str] = ()) -> Any:
     check_model_file(path, packages={"zoo", *packages})
     import keras
 
-    import zoo.layers.normalization  # noqa: F401 - Keras finds zoo's layers once they are registered
+    import zoo.layers  # noqa: F401 - Keras finds zoo's layers once they are registered
 
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
