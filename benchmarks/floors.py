@@ -14,8 +14,6 @@ import argparse
 import json
 import re
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -34,7 +32,6 @@ OPERATIONS_PER_MAC = 6  # a multiplication and an addition, forward, by the weig
 BYTES_PER_PARAMETER = 7 * 4  # gradient, weight and two moments are read, the last three written
 STRETCHES, STRETCH_S = 5, 1.0
 COPIED = 2**28  # bytes, several times the caches
-WORKER = "--worker"
 
 KINDS = {
     "convolutions": r"Conv2D$|FusedConv2D$",
@@ -49,17 +46,23 @@ KINDS = {
 """How the table calls what the operations' types match; the rest are other operations."""
 
 
-def worker(model: str, batch_size: int, precision: str) -> dict[str, Any]:
-    """In a process of its own: seconds per step, and microseconds of each operation's type in a step."""
+def measure_machine(precision: str) -> dict[str, float]:
+    """Return the FLOP/s of a large matrix product in that precision, and the bytes per second of a large copy."""
     from zoo.benchmarking.hardware import measure_peaks
+    from zoo.recipe import Recipe
+    from zoo.training.devices import place
+
+    dtype = precision.removeprefix("mixed_")
+    peaks = measure_peaks([dtype], place(Recipe(), device="cpu"))
+    return {"flops_per_s": peaks[dtype], "bytes_per_s": copied_per_second()}
+
+
+def measure_cell(precision: str, model: str, batch_size: int) -> dict[str, Any]:
+    """Return seconds per step, and microseconds of each operation's type in a step."""
     from zoo.benchmarking.matrix import Cell
     from zoo.benchmarking.workload import facts, prepare
-    from zoo.recipe import Recipe
-    from zoo.training.devices import place, threads
+    from zoo.training.devices import threads
 
-    if model == "":
-        placement = place(Recipe(), device="cpu")
-        return {"flops_per_s": measure_peaks(["float32"], placement)["float32"], "bytes_per_s": copied_per_second()}
     cell = Cell(model, "train", precision, False, batch_size, "cpu")
     workload, spec, placement = prepare(cell)
     workload.run(50)
@@ -125,14 +128,6 @@ def copied_per_second() -> float:
     return best
 
 
-def ask(model: str, batch_size: int, precision: str) -> dict[str, Any]:
-    """Run the worker in a new process."""
-    command = [sys.executable, __file__, WORKER, json.dumps([model, batch_size, precision])]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
-
-
 def row(model: str, batch: int, found: Mapping[str, Any], machine: Mapping[str, float]) -> str:
     """One line: measured, the two floors, and what share of the measured time they are."""
     step = statistics.median(found["seconds"])
@@ -170,7 +165,7 @@ def page(cells: Mapping[tuple[str, int], Mapping[str, Any]], machine: Mapping[st
     return [
         "# Where a step's time goes",
         "",
-        "`python benchmarks/floors.py`",
+        f"`python benchmarks/floors.py{'' if precision == 'float32' else f' --precision {precision}'}`",
         "",
         f"{turns.circumstances()}; training, {precision}; medians (minimum to maximum) of {STRETCHES} stretches of "
         f"about {STRETCH_S:g} s. A large matrix product reaches {machine['flops_per_s'] / 1e9:,.0f} GFLOP/s, and two "
@@ -200,13 +195,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--precision", default="float32", choices=("float32", "mixed_bfloat16"))
     parser.add_argument("--output", type=Path, help="a file for the page, Markdown")
-    parser.add_argument(WORKER, type=json.loads, help=argparse.SUPPRESS)
+    parser.add_argument(turns.WORKER, type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        print(json.dumps(worker(*arguments.worker)))
+        measure = measure_machine if len(arguments.worker) == 1 else measure_cell
+        print(json.dumps(measure(*arguments.worker)))
         return
-    machine = ask("", 0, arguments.precision)
-    cells = {(model, batch): ask(model, batch, arguments.precision) for model, batch in CELLS}
+    machine = turns.ask(__file__, [arguments.precision])
+    cells = {cell: turns.ask(__file__, [arguments.precision, *cell]) for cell in CELLS}
     lines = page(cells, machine, arguments.precision)
     print("\n".join(lines))
     if arguments.output:

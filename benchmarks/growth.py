@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -29,7 +28,6 @@ SIZES = (10_000, 60_000, 200_000, 600_000)
 BATCHES = (8, 32, 128, 512, 2048)
 WIDTHS = (32, 128, 512, 2048, 8192)
 PLUGINS = (0, 10, 100, 1_000, 10_000)
-WORKER = "--worker"
 
 
 def worker(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,14 +60,6 @@ def worker(request: Mapping[str, Any]) -> dict[str, Any]:
     return {"seconds": seconds, "mib": peak, "own_mib": (held.rss - held.shared) / 2**20}
 
 
-def measure(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask a new process for one point."""
-    command = [sys.executable, __file__, WORKER, json.dumps(request)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
-
-
 def make_images(folder: Path, count: int) -> dict[str, str]:
     """Write so many images of noise and their labels, and return where they are."""
     random = np.random.default_rng(0)
@@ -84,7 +74,7 @@ def in_turns(points: Mapping[Any, Mapping[str, Any]], rounds: int) -> dict[Any, 
     found: dict[Any, dict[str, list[float]]] = {name: {"seconds": [], "mib": [], "own_mib": []} for name in points}
     for _ in range(rounds):
         for name, request in points.items():
-            answer = measure(request)
+            answer = turns.ask(__file__, request)
             found[name]["seconds"] += answer["seconds"]
             for kind in ("mib", "own_mib"):
                 found[name][kind].append(answer[kind])
@@ -157,7 +147,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="processes of each point")
     parser.add_argument("--epochs", type=int, default=3, help="epochs in each process, after one to warm up")
     parser.add_argument("--output", type=Path, help="a file for the tables, Markdown")
-    parser.add_argument(WORKER, type=json.loads, help=argparse.SUPPRESS)
+    parser.add_argument(turns.WORKER, type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         print(json.dumps(worker(arguments.worker)))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import zoo
 from zoo import registry
 from zoo.environment import environment
 from zoo.spec import Recipe
 
+WORKER = "--worker"
 Epoch = Callable[[], float]
 """Trains one epoch and returns its seconds."""
 
@@ -40,6 +45,14 @@ def zoo_epoch(name: str, data: zoo.Dataset, recipe: Recipe) -> Epoch:
 
     epoch()  # fills caches
     return epoch
+
+
+def ask(script: str, request: Any) -> dict[str, Any]:
+    """Run a script anew with `WORKER` and a request, and return its answer: the last line that it prints, JSON."""
+    command = [sys.executable, script, WORKER, json.dumps(request)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
 
 
 def take_turns(epochs: Mapping[str, Epoch], rounds: int) -> dict[str, list[float]]:
