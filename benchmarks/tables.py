@@ -20,10 +20,8 @@ from typing import Any
 
 from zoo import registry
 from zoo.benchmarking import record
-from zoo.benchmarking.matrix import LARGEST_SIDE
 from zoo.files import atomic_write
 from zoo.report import benchmark_sentences, markdown
-from zoo.spec import BUILT_IN
 
 FOLDER = Path(__file__).resolve().parent
 README = FOLDER.parent / "README.md"
@@ -73,23 +71,14 @@ HEADERS = (
 def published_table() -> list[str]:
     """Return the lines of the table of networks for photographs, from their specs."""
     rows = []
-    for name in registry.list_models():
-        spec = registry.get(name) if not registry.needs_import(name) else None
-        if spec is None or spec.paper is None or spec.origin != BUILT_IN or spec.input_shape[0] <= LARGEST_SIDE:
+    own = registry.built_ins()
+    for spec in (registry.get(name) for name in registry.list_models() if name in own):
+        if spec.paper is None or not spec.takes_photographs:
             continue
-        first = spec.paper.authors.partition(",")[0].split()[-1]
+        paper = f"{spec.paper.authors.partition(',')[0].split()[-1]} et al. {spec.paper.year}"
         size = "x".join(map(str, spec.input_shape[:2]))
         others = ", ".join(dict.fromkeys(f"{cited.macs / 1e9:.3g}" for cited in spec.cited_macs))
-        rows.append(
-            (
-                name,
-                f"{first} et al. {spec.paper.year}",
-                size,
-                f"{spec.params:,}",
-                f"{spec.macs / 1e9:.2f}",
-                others,
-            )
-        )
+        rows.append((spec.name, paper, size, f"{spec.params:,}", f"{spec.macs / 1e9:.2f}", others))
     return markdown.table(PUBLISHED_HEADERS, rows, right=[False, False, False, True, True, True])
 
 

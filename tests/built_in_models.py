@@ -9,7 +9,7 @@ from zoo.spec import ModelSpec
 
 
 def _is_small(spec: ModelSpec) -> bool:
-    return spec.input_shape[0] < 100 and (spec.macs or 0) < 50e6
+    return not spec.takes_photographs and (spec.macs or 0) < 50e6
 
 
 SMALL = sorted(name for name in registry.built_ins() if _is_small(registry.get(name)))

@@ -12,7 +12,6 @@ from zoo.errors import RecipeError, UnknownNameError
 from zoo.recipe import PRECISIONS, check_choice
 
 MODES = ("train", "infer")
-LARGEST_SIDE = 100  # pixels: models that take larger images are only measured by name
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def choose(preset: str, **changes: object) -> Matrix:
 def find_models(patterns: Sequence[str]) -> list[str]:
     """Return the models that names and wildcard patterns mean, each once.
 
-    Without a pattern: all but zoo's own for photographs, of which a single cell may take minutes.
+    Without a pattern: all but those known to take photographs, of which a single cell may take minutes.
 
     No plugin is imported: one that is broken gets its row in the result, and the others are measured.
 
@@ -95,12 +94,12 @@ def find_models(patterns: Sequence[str]) -> list[str]:
         UnknownNameError: a name or pattern that nothing answers to.
     """
     if not patterns:
-        return [name for name in registry.list_models() if registry.needs_import(name) or _is_small(name)]
+        return [
+            name
+            for name in registry.list_models()
+            if registry.needs_import(name) or not registry.get(name).takes_photographs
+        ]
     return list(dict.fromkeys(name for pattern in patterns for name in _matching(pattern)))
-
-
-def _is_small(name: str) -> bool:
-    return max(registry.get(name).input_shape[:2]) <= LARGEST_SIDE
 
 
 def _matching(pattern: str) -> Iterator[str]:

@@ -170,9 +170,9 @@ def _resnet(
         x = _normalized(x, "conv1")
     stages, stride = {}, 4 if photographs else 1
     for stage, depth in enumerate(depths):
+        # A stage's first unit makes maps smaller, but for the first stage; a preactivated one's last, but for the last.
+        at, never = (depth, len(depths) - 1) if preactivated else (1, 0)
         for number in range(1, depth + 1):
-            # A stage's first unit makes the maps smaller, a preactivated one's last; but in the first and last stage.
-            at, never = (depth, len(depths) - 1) if preactivated else (1, 0)
             strides = 2 if number == at and stage != never else 1
             stride *= strides
             x = unit(x, filters * 2**stage, strides, f"conv{stage + 2}_block{number}")
@@ -195,16 +195,14 @@ Args:
 """
 
 
-def _of_table_1(
-    name: str, unit: Unit, depths: Sequence[int], *, v2: bool = False, counted: Cited = (), **facts: Any
-) -> Builder:
+def _of_table_1(name: str, unit: Unit, depths: Sequence[int], *, counted: Cited = (), **facts: Any) -> Builder:
     """Register a network for photographs: four stages, the first with 64 filters (2015, table 1).
 
     `counted` are the multiply-accumulates in that table, and in torchvision's documentation.
     """
     sources = ("He et al. 2015, table 1", f"torchvision's documentation{IN_THE_3X3 if unit is _bottleneck else ''}")
     cited = [Counted(macs, source) for macs, source in zip(counted, sources, strict=False)]
-    biased = unit is not _projected
+    biased, v2 = unit is not _projected, unit is _preactivated_bottleneck
 
     def builder(
         *, input_shape: tuple[int, int, int] = (224, 224, 3), num_classes: int = 1000, features: bool = False
@@ -288,7 +286,6 @@ resnet50_v2 = _of_table_1(
     "resnet50_v2",
     _preactivated_bottleneck,
     (3, 4, 6, 3),
-    v2=True,
     params=25_613_800,
     trainable_params=25_568_360,
     macs=3_482_255_360,
@@ -297,7 +294,6 @@ resnet101_v2 = _of_table_1(
     "resnet101_v2",
     _preactivated_bottleneck,
     (3, 4, 23, 3),
-    v2=True,
     params=44_675_560,
     trainable_params=44_577_896,
     macs=7_194_476_544,
@@ -306,7 +302,6 @@ resnet152_v2 = _of_table_1(
     "resnet152_v2",
     _preactivated_bottleneck,
     (3, 8, 36, 3),
-    v2=True,
     params=60_380_648,
     trainable_params=60_236_904,
     macs=10_906_697_728,

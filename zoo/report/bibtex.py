@@ -25,7 +25,7 @@ def bibtex(paper: Mapping[str, Any]) -> str:
     ``86(11)`` is its volume and number. Capitals of the title are kept by a second pair of braces.
     """
     authors = [name.strip() for name in paper["authors"].split(",") if name.strip()]
-    venue, dated = re.fullmatch(r"(.*?)(?: (\d{4}))?", paper["venue"]).groups()  # type: ignore[union-attr]
+    venue, dated = split_venue(paper["venue"])
     year = dated or str(paper["year"] or "")
     at_conference = any(word in venue for word in CONFERENCES)
     kind = "inproceedings" if at_conference else "article" if venue else "misc"
@@ -42,6 +42,12 @@ def bibtex(paper: Mapping[str, Any]) -> str:
     }
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
     return "\n".join([f"@{kind}{{{_key(paper['title'], authors, year)},", *lines, "}"])
+
+
+def split_venue(venue: str) -> tuple[str, str]:
+    """Return ``CVPR 2016`` as its name and its year; the year is empty where the venue ends in none."""
+    found = re.fullmatch(r"(.*) (\d{4})", venue)
+    return (found[1], found[2]) if found else (venue, "")
 
 
 def _key(title: str, authors: list[str], year: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zoo.report.bibtex import split_venue
 from zoo.report.probabilities import prediction_lines
 from zoo.report.tables import Column, print_table
 from zoo.report.text import printable
@@ -214,7 +214,7 @@ def print_findings(document: Document) -> None:
 def _citation(paper: Document | None) -> str:
     if not paper:
         return ""
-    year = None if re.search(r"\d{4}$", paper["venue"]) else paper["year"]  # "CVPR 2016" says it already
+    year = None if split_venue(paper["venue"])[1] else paper["year"]  # "CVPR 2016" says it already
     facts = (paper["authors"], f"“{paper['title']}”", paper["venue"], year, paper["url"])
     return ", ".join(str(fact) for fact in facts if fact)
 
