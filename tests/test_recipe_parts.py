@@ -111,6 +111,31 @@ def _labels_in_order(feed, epoch: int, first_step: int = 0) -> list[int]:
     return labels
 
 
+STREAM_AND_END = """
+import atexit
+import weakref
+
+import numpy as np
+
+from zoo.data import Split
+from zoo.spec import Recipe
+from zoo.training.feeds import StreamedFeed
+
+held = []
+atexit.register(lambda: print([iterator() for iterator in held]))  # called after what was registered later
+feed = StreamedFeed(Split(np.zeros((64, 28, 28, 1), np.uint8), np.zeros(64, np.int64)), Recipe(batch_size=32))
+feed.begin(0)
+feed.draw(feed.arguments(1), 0)
+held.append(weakref.ref(feed.arguments(0)[0]))
+"""
+
+
+def test_a_stream_is_let_go_before_the_interpreter_ends(python):
+    """Later, an image that is being read ahead would never arrive, and the process could wait for it for ever."""
+    done = python("-c", STREAM_AND_END)
+    assert (done.returncode, done.stdout.strip()) == (0, "[None]"), done.stderr
+
+
 @pytest.mark.parametrize("pipeline", ["resident", "tf_data"])
 @pytest.mark.parametrize("extra", [{}, {"shuffle": False}, {"cache": False, "shuffle_buffer": 20, "prefetch": False}])
 def test_feeds_give_every_image_once_an_epoch_and_go_on_anywhere(tiny_digits, pipeline, extra):

@@ -7,6 +7,7 @@ was stopped.
 
 from __future__ import annotations
 
+import weakref
 from typing import Any, Protocol
 
 import numpy as np
@@ -82,7 +83,8 @@ class StreamedFeed:
     the resident feed's; only one with a buffer of its own is the pipeline's, some 400 bytes for each of the buffer.
 
     One iterator runs through all epochs. To begin anywhere but where it stands, the pipeline is built again from
-    there, which gives the same order as running through.
+    there, which gives the same order as running through. It is let go before the interpreter ends: once that is under
+    way no call into Python returns, and to let go of an iterator waits for those that are on their way.
     """
 
     def __init__(self, split: Split, recipe: Recipe) -> None:
@@ -92,6 +94,8 @@ class StreamedFeed:
         self.examples, self.batch_size, self.image_shape = len(split), recipe.batch_size, split.images.shape[1:]
         self._steps = -(-self.examples // self.batch_size)
         self._position = -1
+        self._iterators: list[Any] = []  # the one that is in use
+        weakref.finalize(self, self._iterators.clear)
         self._order = (-1, np.zeros(0, np.int32))  # an epoch, and the order of its positions
         with tf.device("/CPU:0"):
             self.signature = (tf.data.IteratorSpec(self._positions(0).map(self._read).element_spec),)
@@ -101,12 +105,12 @@ class StreamedFeed:
         if wanted != self._position:
             with tf.device("/CPU:0"):
                 batches = self._positions(wanted).map(self._read)
-                self._iterator = iter(batches.prefetch(tf.data.AUTOTUNE) if self.recipe.prefetch else batches)
+                self._iterators[:] = [iter(batches.prefetch(tf.data.AUTOTUNE) if self.recipe.prefetch else batches)]
             self._position = wanted
 
     def arguments(self, steps: int) -> tuple[Any, ...]:
         self._position += steps
-        return (self._iterator,)
+        return tuple(self._iterators)
 
     def draw(self, arguments: tuple[Any, ...], _step: tf.Tensor, /) -> tuple[tf.Tensor, tf.Tensor]:
         (iterator,) = arguments
