@@ -365,16 +365,20 @@ def test_other_bytes_under_the_same_name_are_announced(run_folder, tmp_path, tin
     assert "digests" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def softmax_file(tmp_path) -> Path:
-    """A .keras file from elsewhere: two layers, ending in softmax."""
+def their_file(path: Path, units: int, *, seed: int = 0) -> Path:
+    """Write a .keras file from elsewhere: two layers, ending in softmax, its weights drawn small."""
     import keras
 
-    keras.utils.set_random_seed(0)
-    layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(12, activation="softmax")]
-    path = tmp_path / "their model.keras"
-    keras.Sequential(layers, name="theirs").save(path)
+    draw = keras.initializers.RandomNormal(stddev=1e-4, seed=seed)
+    last = keras.layers.Dense(units, activation="softmax", kernel_initializer=draw)
+    keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), last], name="theirs").save(path)
     return path
+
+
+@pytest.fixture
+def softmax_file(tmp_path) -> Path:
+    """A file with two outputs more than there are digits."""
+    return their_file(tmp_path / "their model.keras", 12)
 
 
 def test_a_keras_file_with_softmax(softmax_file, tiny_digits):
@@ -465,3 +469,58 @@ def test_the_command_prints_what_matters(zoo, run_folder, tiny_digits, monkeypat
     for words in ("on the 60 test images of digits", " wrong", "Brier score", "macro AUC", "Hardest classes: "):
         assert words in result.stdout
     assert result.stdout.splitlines()[-1] == f"Report  {Path('out').resolve() / 'report.html'}"
+
+
+# Ensembles
+
+
+def test_an_ensemble_averages_probabilities(run_folder, answers, tmp_path):
+    """A run and a file: the numbers are those of the mean of both answers, and each member's own stands beside."""
+    import keras
+
+    path = their_file(tmp_path / "other.keras", 10)
+    digits = data.load("digits").test
+    others = keras.models.load_model(path).predict(digits.images, verbose=0).astype(np.float64)
+    probabilities, labels = answers
+    together = (probabilities + others) / 2
+    document = evaluate([run_folder, path], dataset="digits", output=tmp_path / "out")
+    assert document["metrics"]["test_accuracy"] == (together.argmax(axis=1) == labels).mean()
+    assert document["metrics"]["test_loss"] == pytest.approx(reference.log_loss(labels, together), rel=1e-4)
+    alone = [(each.argmax(axis=1) == labels).mean() for each in (probabilities, others)]
+    assert [member["test_accuracy"] for member in document["members"]] == pytest.approx(alone)
+    assert (document["run"], document["file"], document["model"]) == (None, None, "ensemble of 2 models")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "The probabilities of 2 models were averaged" in page
+    assert "What was trained" not in page
+
+
+def test_the_command_takes_several_runs(zoo, run_folder, tiny_digits, monkeypatch, tmp_path):
+    """They are listed with what each reaches alone; the results lie in a folder of their own below runs/."""
+    monkeypatch.setattr("zoo.evaluation.metrics.load_dataset", lambda *_, **__: tiny_digits)
+    again = shutil.copytree(run_folder, tmp_path / "again")
+    result = zoo("evaluate", run_folder, again)
+    assert result.exit_code == 0
+    assert "ensemble of 2 mlp on the 60 test images of digits:" in result.stdout
+    assert str(again) in result.stdout[result.stdout.index("Each alone:") :]
+    (folder,) = Path("runs").glob("ensemble-*")
+    assert {path.name for path in folder.iterdir()} == FILES
+
+
+def test_what_cannot_answer_together_is_refused(run_folder, softmax_file, tiny_digits, tmp_path):
+    """One model twice, other classes, answers that are no numbers, other datasets, nothing at all."""
+    import keras
+
+    with pytest.raises(RunError, match="run is named twice"):
+        evaluate([run_folder, run_folder])
+    with pytest.raises(ModelError, match="tell apart 10, 12 classes"):
+        evaluate([run_folder, softmax_file], dataset=tiny_digits)
+    with pytest.raises(DataError, match=r"trained on digits, mnist\. Choose one with --dataset"):
+        evaluate([run_folder, softmax_file])
+    with pytest.raises(RunError, match="No model is named"):
+        evaluate([])
+    path = their_file(tmp_path / "diverged.keras", 10)
+    model = keras.models.load_model(path)
+    model.set_weights([weights * np.nan for weights in model.get_weights()])
+    model.save(path)
+    with pytest.raises(ModelError, match=r"diverged\.keras answers 60 of 60 .* Leave it out"):
+        evaluate([run_folder, path], dataset=tiny_digits)

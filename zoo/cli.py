@@ -135,7 +135,7 @@ def reproduce_command(
 
 
 @main.command("evaluate")
-@click.argument("model")
+@click.argument("models", nargs=-1, required=True)
 @click.option(
     "--dataset", help="Measure on this dataset. [default: the one it was trained on; mnist for a .keras file]"
 )
@@ -145,18 +145,19 @@ def reproduce_command(
     "--output",
     type=click.Path(path_type=Path),
     help="Write to this folder. [default: the run folder; for another dataset, evaluation-<dataset> in it; "
-    "for a .keras file, <name>-evaluation beside it]",
+    "for a .keras file, <name>-evaluation beside it; for several, runs/ensemble-<time>]",
 )
 @JSON_OPTION
-def evaluate_command(model: str, as_json: bool, **arguments: Any) -> None:
-    """Measure MODEL on a test set and write numbers, plots and a page.
+def evaluate_command(models: tuple[str, ...], as_json: bool, **arguments: Any) -> None:
+    """Measure MODELS on a test set and write numbers, plots and a page.
 
-    MODEL is a run folder, its name inside runs/, or a .keras file that takes raw 0..255 images.
+    Each is a run folder, its name inside runs/, or a .keras file that takes raw 0..255 images. Several answer
+    together, as an ensemble: their probabilities are averaged.
     """
     load_tensorflow()
     from zoo.evaluation import metrics
 
-    report_result(as_json, metrics.evaluate(model, announce=announce, **arguments), show.print_evaluation)
+    report_result(as_json, metrics.evaluate(models, announce=announce, **arguments), show.print_evaluation)
 
 
 @main.command("predict")

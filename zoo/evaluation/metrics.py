@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,22 @@ from zoo.data import Dataset
 from zoo.data import load as load_dataset
 from zoo.environment import environment, version
 from zoo.errors import ModelError
-from zoo.evaluation.outputs import Outputs, compute_outputs
+from zoo.evaluation.outputs import Outputs, averaged, compute_outputs
 from zoo.evaluation.scores import sample_predictions, score, top_confusions
-from zoo.evaluation.subject import Subject, check_fits, evaluation_folder, open_subject, unwritable
+from zoo.evaluation.subject import (
+    Ensemble,
+    Model,
+    Subject,
+    check_fits,
+    command,
+    evaluation_folder,
+    open_subjects,
+    unwritable,
+)
 from zoo.files import atomic_write
 from zoo.plugins.discovery import readable_entry_points
 from zoo.recipe import plain
 from zoo.report.evaluation_report import write_page, write_plots
-from zoo.spec import Run
 from zoo.tasks import task_for
 from zoo.training.devices import place
 
@@ -33,7 +41,7 @@ VERSIONS = ("zoo", "python", "tensorflow", "keras", "numpy", "platform", "cpu")
 
 
 def evaluate(
-    model: Run | str | Path,
+    model: Model | Sequence[Model],
     *,
     dataset: str | Dataset | None = None,
     data_dir: str | Path | None = None,
@@ -47,20 +55,23 @@ def evaluate(
     logits, or probabilities where all are at least 0 and each row sums to 1.
 
     Args:
-        model: a `Run`, its folder, the folder's name inside ``runs/``, or the path of a ``.keras`` file.
+        model: a `Run`, its folder, the folder's name inside ``runs/``, or the path of a ``.keras`` file; or a list
+            of them, whose probabilities are averaged.
         dataset: a dataset's name or a loaded `Dataset`; if not given, the one that the run was trained on, and
             mnist for a file.
         data_dir: a folder of files to read the dataset from.
         device: auto, cpu, gpu or gpu:N.
         output: the folder to write to. By default the run folder for the run's own dataset,
-            ``evaluation-<dataset>`` inside it for another, and ``<name>-evaluation`` beside a file.
+            ``evaluation-<dataset>`` inside it for another, ``<name>-evaluation`` beside a file, and
+            ``runs/ensemble-<time>`` for several.
         announce: receives status lines.
 
     Returns:
         What evaluation.json holds: `metrics` (`test_accuracy`, `test_loss` in nats), `brier_score`, `averages`,
         `per_class`, `confusion`, `roc`, `precision_recall`, `calibration`, `top_confusions`, `mistakes`,
-        `confidence_intervals` (95%), `files`, and what was measured on what. Undefined values are None. The
-        document of a run that diverged says so in `non_finite_images` and holds none of the numbers but `metrics`.
+        `confidence_intervals` (95%), `files`, and what was measured on what; `members` says how good each of several
+        models is alone. Undefined values are None. The document of a run that diverged says so in
+        `non_finite_images` and holds none of the numbers but `metrics`.
 
     Raises:
         RunError: there is no such run or file, it cannot be read safely, or the folder cannot be written.
@@ -68,9 +79,10 @@ def evaluate(
         ModelError: the model is no classifier of images, or a file's outputs are not finite numbers.
     """
     began = time.perf_counter()
-    subject = open_subject(model)
-    if subject.run is not None:
-        task_for(subject.run.document["task"])
+    subject = open_subjects(model)
+    for member in subject.members:
+        if member.run is not None:
+            task_for(member.run.document["task"])
     data = dataset
     if not isinstance(data, Dataset):
         folder = subject.data_dir if data is None and data_dir is None else data_dir
@@ -80,33 +92,64 @@ def evaluate(
     with evaluation_folder(wanted) as folder:
         placement = place(subject.recipe, device=device)
         with tf.device(placement.tensorflow_device):
-            outputs = compute_outputs(subject.network, data.test.images)
+            answers = [compute_outputs(member.network, data.test.images) for member in subject.members]
+        outputs = _together(subject, answers)
         with readable_entry_points():
             measured = _measured(subject, data, outputs)
         document = {
             "schema": SCHEMA,
             **_what(subject, data, outputs, announce or _say_nothing),
+            "members": _members(subject, answers, data.test.labels),
             **measured,
             "device": placement.device,
             "device_name": placement.device_name,
             "environment": _versions(),
-            "command": subject.command(dataset, data_dir, output),
+            "command": command(subject, dataset, data_dir, output),
             "folder": str(folder),
             "timing": {"evaluate_s": outputs.seconds},
         }
         return _write(plain(document), subject, data, folder, began)
 
 
-def _what(subject: Subject, data: Dataset, outputs: Outputs, tell: Callable[[str], None]) -> dict[str, Any]:
+def _together(subject: Subject | Ensemble, answers: Sequence[Outputs]) -> Outputs:
+    """The answer to each image; several models' answers can only be averaged if all are finite."""
+    for member, answer in zip(subject.members, answers, strict=True):
+        if len(answers) > 1 and answer.non_finite:
+            raise ModelError(f"{_says_nothing(member, answer)} Leave it out.")
+    return averaged(answers)
+
+
+def _says_nothing(member: Subject, answer: Outputs) -> str:
+    return (
+        f"{member.place.name} answers {answer.non_finite:,} of {len(answer.values):,} images with numbers that are "
+        "not finite: its training diverged."
+    )
+
+
+def _members(subject: Subject | Ensemble, answers: Sequence[Outputs], labels: np.ndarray) -> list[dict[str, Any]]:
+    """How good each of several models is alone."""
+    if len(answers) == 1:
+        return []
+    return [
+        {
+            "model": member.name,
+            "place": str(member.place),
+            "test_accuracy": float((answer.values.argmax(axis=1) == labels).mean()),
+        }
+        for member, answer in zip(subject.members, answers, strict=True)
+    ]
+
+
+def _what(subject: Subject | Ensemble, data: Dataset, outputs: Outputs, tell: Callable[[str], None]) -> dict[str, Any]:
     """Which model was measured on which images."""
     same_data = subject.same_data(data)
     if same_data is False:
         tell(f"These test images of {data.name} are not the ones that the run was measured on: their digests differ.")
     return {
         "run": str(subject.place) if subject.run else None,
-        "file": None if subject.run else str(subject.place),
+        "file": None if subject.run or len(subject.members) > 1 else str(subject.place),
         "model": subject.name,
-        "trained_on": subject.default_dataset if subject.run else None,
+        "trained_on": subject.trained_on,
         "dataset": data.name,
         "data_source": data.source,
         "same_data": same_data,
@@ -124,15 +167,13 @@ def _class_names(data: Dataset, outputs: Outputs) -> list[str]:
     return [*data.class_names, *(f"output {k}" for k in range(data.num_classes, outputs.values.shape[1]))]
 
 
-def _measured(subject: Subject, data: Dataset, outputs: Outputs) -> dict[str, Any]:
+def _measured(subject: Subject | Ensemble, data: Dataset, outputs: Outputs) -> dict[str, Any]:
     """The numbers; of a run that diverged only its accuracy, counted as in training."""
     labels, names = data.test.labels, _class_names(data, outputs)
     if outputs.non_finite:
         if subject.run is None:
-            raise ModelError(
-                f"{subject.place.name} answers {outputs.non_finite:,} of {len(labels):,} images with numbers that are "
-                "not finite: its training diverged. Name another file, or train again with a lower learning rate."
-            )
+            blame = _says_nothing(subject.members[0], outputs)
+            raise ModelError(f"{blame} Name another file, or train again with a lower learning rate.")
         predicted = np.nan_to_num(outputs.values, nan=-np.inf).argmax(axis=1)
         return {"metrics": {"test_accuracy": float((predicted == labels).mean()), "test_loss": None}}
     log_probabilities = outputs.log_probabilities()
@@ -154,7 +195,9 @@ def _versions() -> dict[str, Any]:
     }
 
 
-def _write(document: dict[str, Any], subject: Subject, data: Dataset, folder: Path, began: float) -> dict[str, Any]:
+def _write(
+    document: dict[str, Any], subject: Subject | Ensemble, data: Dataset, folder: Path, began: float
+) -> dict[str, Any]:
     """Write every file, the document last, and return it."""
     run = subject.run.to_dict() if subject.run else None
     try:

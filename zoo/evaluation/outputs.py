@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,3 +73,15 @@ def compute_outputs(model: Any, images: np.ndarray) -> Outputs:
             f"{cause.rstrip('.')}. Choose a dataset whose images it takes."
         ) from error
     return Outputs(np.concatenate(batches), time.perf_counter() - began)
+
+
+def averaged(answers: Sequence[Outputs]) -> Outputs:
+    """Return the mean of several models' probabilities (Hansen, Salamon 1990); of one model, its own outputs.
+
+    Args:
+        answers: finite, about the same images and classes.
+    """
+    if len(answers) == 1:
+        return answers[0]
+    mean = np.mean([np.exp(answer.log_probabilities()) for answer in answers], axis=0)
+    return Outputs(mean.astype(np.float32), sum(answer.seconds for answer in answers))

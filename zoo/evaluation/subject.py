@@ -1,11 +1,12 @@
-"""What is evaluated: a run, or a model file of whatever origin."""
+"""What is evaluated: a run, a model file of whatever origin, or several of them together."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shlex
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from zoo.training.loading import load_model
 from zoo.training.saving import RUNS, load_run
 
 DEFAULT_DATASET = "mnist"
+Model = Run | str | Path
+"""A run, its folder or the folder's name inside ``runs/``, or a ``.keras`` file."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,11 @@ class Subject:
     place: Path
     """The run folder, or the model file."""
     run: Run | None
+
+    @property
+    def members(self) -> tuple[Subject, ...]:
+        """The models that answer: this one."""
+        return (self,)
 
     @property
     def recipe(self) -> Recipe:
@@ -44,6 +52,11 @@ class Subject:
     def data_dir(self) -> str | None:
         """The folder that the run read its dataset from; None where it has no folder of its own."""
         return self.run.document.get("data_dir") if self.run else None
+
+    @property
+    def trained_on(self) -> str | None:
+        """The dataset that it was trained on; None where only the file is known."""
+        return self.default_dataset if self.run else None
 
     def is_own(self, dataset: Dataset, data_dir: str | Path | None) -> bool:
         """Whether this is the dataset that the run was trained on, going by its name."""
@@ -72,19 +85,100 @@ class Subject:
         """Whether the classes have the names that the model was trained with; None where that is not known."""
         return list(self.run.document["class_names"]) == list(dataset.class_names) if self.run else None
 
-    def command(self, dataset: str | Dataset | None, data_dir: str | Path | None, output: str | Path | None) -> str:
-        """Return the command line that does this evaluation again."""
-        words = ["zoo", "evaluate", _short(self.place)]
-        name = dataset.name if isinstance(dataset, Dataset) else dataset
-        if name is not None and name != self.default_dataset:
-            words += ["--dataset", name]
-        for option, value in (("--data-dir", data_dir), ("--output", output)):
-            words += [option, str(value)] if value is not None else []
-        return shlex.join(words)
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Several models that answer together: their probabilities are averaged."""
+
+    members: tuple[Subject, ...]
+
+    @property
+    def name(self) -> str:
+        """How many of what."""
+        names = {member.name for member in self.members}
+        return f"ensemble of {len(self.members)} {names.pop() if len(names) == 1 else 'models'}"
+
+    @property
+    def run(self) -> None:
+        """No one run made it."""
+        return None
+
+    @property
+    def place(self) -> None:
+        """It lies in no one place."""
+        return None
+
+    @property
+    def recipe(self) -> Recipe:
+        """The first member's: on which device one is measured, all are."""
+        return self.members[0].recipe
+
+    @property
+    def default_dataset(self) -> str:
+        """The dataset that all were trained on. Raises `DataError` where they differ."""
+        names = sorted({member.default_dataset for member in self.members})
+        if len(names) > 1:
+            raise DataError(f"The models were trained on {', '.join(names)}. Choose one with --dataset.")
+        return names[0]
+
+    @property
+    def data_dir(self) -> str | None:
+        """The folder that all read their dataset from; None where they do not agree."""
+        folders = {member.data_dir for member in self.members}
+        return folders.pop() if len(folders) == 1 else None
+
+    @property
+    def trained_on(self) -> str | None:
+        """The dataset that all were trained on; None where they differ, or it is not known of one."""
+        names = {member.trained_on for member in self.members}
+        return names.pop() if len(names) == 1 else None
+
+    def output_folder(self, _dataset: Dataset, _data_dir: str | Path | None) -> Path:
+        """Return where the evaluation is written unless the user says otherwise."""
+        return RUNS / f"ensemble-{time.strftime('%Y%m%d-%H%M%S')}"
+
+    def same_data(self, dataset: Dataset) -> bool | None:
+        """Whether the test images are those of every run; None where that is not recorded of one."""
+        return _all([member.same_data(dataset) for member in self.members])
+
+    def same_classes(self, dataset: Dataset) -> bool | None:
+        """Whether the classes have the names that every model was trained with; None where that is not known."""
+        return _all([member.same_classes(dataset) for member in self.members])
 
 
-def open_subject(model: Run | str | Path) -> Subject:
-    """Find what the user named.
+def command(
+    subject: Subject | Ensemble, dataset: str | Dataset | None, data_dir: str | Path | None, output: str | Path | None
+) -> str:
+    """Return the command line that does an evaluation again."""
+    words = ["zoo", "evaluate", *(_short(member.place) for member in subject.members)]
+    name = dataset.name if isinstance(dataset, Dataset) else dataset
+    if name is not None and any(name != member.default_dataset for member in subject.members):
+        words += ["--dataset", name]
+    for option, value in (("--data-dir", data_dir), ("--output", output)):
+        words += [option, str(value)] if value is not None else []
+    return shlex.join(words)
+
+
+def open_subjects(models: Model | Sequence[Model]) -> Subject | Ensemble:
+    """Find what the user named: one model, or several that answer together.
+
+    Raises:
+        RunError: nothing is named, one does not exist or cannot be read safely, or is named twice.
+    """
+    if isinstance(models, Run | str | Path):
+        return open_subject(models)
+    members = tuple(open_subject(model) for model in models)
+    if not members:
+        raise RunError("No model is named. Name a run, or several to average their probabilities.")
+    places = [member.place for member in members]
+    for place in places:
+        if places.count(place) > 1:
+            raise RunError(f"{place.name} is named twice: it would only repeat itself. Name each model once.")
+    return members[0] if len(members) == 1 else Ensemble(members)
+
+
+def open_subject(model: Model) -> Subject:
+    """Find one model.
 
     Args:
         model: a `Run`, a run folder, its name inside ``runs/``, or the path of a ``.keras`` file.
@@ -103,25 +197,20 @@ def open_subject(model: Run | str | Path) -> Subject:
     return Subject(str(model.document["model"]), model.model, model.folder, model)
 
 
-def check_fits(subject: Subject, dataset: Dataset) -> None:
+def check_fits(subject: Subject | Ensemble, dataset: Dataset) -> None:
     """Refuse a dataset whose images or labels the model cannot mean anything about.
 
     Raises:
         ModelError: the model does not take one image and answer with one row of numbers.
         DataError: with both shapes.
     """
-    label = subject.place.name
-    takes, answers = (_shape(subject.network, end) for end in ("input_shape", "output_shape"))
-    if takes is None or len(takes) != 4 or answers is None or len(answers) != 2 or answers[1] is None:
+    for member in subject.members:
+        _check_fits(member, dataset)
+    answers = [member.network.output_shape[1] for member in subject.members]
+    if len(set(answers)) > 1:
         raise ModelError(
-            f"{label} takes {_shown(takes)} and answers {_shown(answers)}; an evaluation needs one input of images "
-            "(N, H, W, C) and one output (N, classes). Name a classifier of images."
-        )
-    fits = all(wanted in (None, size) for wanted, size in zip(takes[1:], dataset.image_shape, strict=True))
-    if not fits or answers[1] < dataset.num_classes:
-        raise DataError(
-            f"{label} takes images {takes[1:]} of {answers[1]} classes, but {dataset.name} has "
-            f"{dataset.image_shape} of {dataset.num_classes}. Choose a dataset of the same shape."
+            f"The models tell apart {', '.join(map(str, answers))} classes, so their answers cannot be averaged. "
+            "Name models of the same classes."
         )
 
 
@@ -148,6 +237,27 @@ def evaluation_folder(folder: Path) -> Iterator[Path]:
 def unwritable(folder: Path, error: OSError) -> RunError:
     """Return the error for a folder that cannot be written."""
     return RunError(f"{folder} cannot be written: {error.strerror or error}. Choose another --output.")
+
+
+def _check_fits(member: Subject, dataset: Dataset) -> None:
+    label = member.place.name
+    takes, answers = (_shape(member.network, end) for end in ("input_shape", "output_shape"))
+    if takes is None or len(takes) != 4 or answers is None or len(answers) != 2 or answers[1] is None:
+        raise ModelError(
+            f"{label} takes {_shown(takes)} and answers {_shown(answers)}; an evaluation needs one input of images "
+            "(N, H, W, C) and one output (N, classes). Name a classifier of images."
+        )
+    fits = all(wanted in (None, size) for wanted, size in zip(takes[1:], dataset.image_shape, strict=True))
+    if not fits or answers[1] < dataset.num_classes:
+        raise DataError(
+            f"{label} takes images {takes[1:]} of {answers[1]} classes, but {dataset.name} has "
+            f"{dataset.image_shape} of {dataset.num_classes}. Choose a dataset of the same shape."
+        )
+
+
+def _all(answers: Sequence[bool | None]) -> bool | None:
+    """Whether all are true: False as soon as one is not, None where one is not known."""
+    return False if False in answers else None if None in answers else True
 
 
 def _shape(network: Any, name: str) -> tuple[Any, ...] | None:

@@ -19,6 +19,7 @@ Document = Mapping[str, Any]
 
 SECTIONS = {
     "training": "What was trained",
+    "members": "Its members",
     "curves": "Curves",
     "predictions": "Predictions",
     "confusions": "Top confusions",
@@ -42,6 +43,7 @@ def page(document: Document, run: Document | None, drawings: Mapping[str, str], 
     """
     sections = {
         "training": parts.training(document, run) if run else "",
+        "members": parts.members(document),
         "curves": parts.curves(run, drawings.get("curves", "")) if run else "",
     }
     if "confusion" in document:

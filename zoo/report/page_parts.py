@@ -52,6 +52,20 @@ def training(document: Document, run: Document) -> str:
     return f'<dl class="facts">{rows}</dl>'
 
 
+def members(document: Document) -> str:
+    """How good each model of an ensemble is alone."""
+    if not document["members"]:
+        return ""
+    rows = "".join(
+        f"<dt>{percent(member['test_accuracy'])}</dt><dd>{text(member['model'])}, {text(member['place'])}</dd>"
+        for member in document["members"]
+    )
+    return (
+        f"<p>The probabilities of {len(document['members'])} models were averaged. The accuracy of each alone:</p>"
+        f'<dl class="facts">{rows}</dl>'
+    )
+
+
 def _trained_on(run: Document) -> str:
     limit = run.get("limit")
     return text(run.get("dataset")) + (f", {_count(limit)} of its images" if limit else "")

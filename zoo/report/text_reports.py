@@ -109,6 +109,10 @@ def print_evaluation(document: Document) -> None:
         )
     else:
         _print_scores(document, wrong)
+    if document["members"]:
+        rows = [(m["model"], f"{m['test_accuracy']:.2%}", m["place"]) for m in document["members"]]
+        print("\nEach alone:")
+        print_table(["model", Column("accuracy", "right"), "where"], rows)
     print()
     print(printable(f"Report  {document['folder']}/report.html"))
 
