@@ -76,6 +76,22 @@ def test_zoom_draws_larger_and_smaller(strokes):
     assert 0.75**2 - 0.15 < area.min() < 0.8
 
 
+def test_translation_moves_each_image_by_itself():
+    """By up to the share of its sides, both ways, each by its own; turned or not, as far."""
+    dots = np.zeros((200, 28, 28, 1), "uint8")
+    dots[:, 12:16, 12:16] = 255
+    for rotation in (0.0, 40.0):
+        moved = _augmented(dots, translation=0.25, rotation=rotation).astype(float)[..., 0]
+        weights = moved / moved.sum((1, 2), keepdims=True)
+        rows = (weights * np.arange(28)[:, None]).sum((1, 2)) - 13.5
+        columns = (weights * np.arange(28)).sum((1, 2)) - 13.5
+        for offsets in (rows, columns):
+            assert 6 < offsets.max() < 7.1
+            assert -7.1 < offsets.min() < -6
+            assert abs(offsets.mean()) < 0.8
+        assert abs(np.corrcoef(rows, columns)[0, 1]) < 0.3
+
+
 @pytest.mark.parametrize(("flip", "axes"), [("horizontal", {2}), ("vertical", {1}), ("both", {1, 2})])
 def test_flip_mirrors_about_half_of_the_images(strokes, flip, axes):
     """Each image is the original or a mirrored one, along the axes asked for and no other."""
@@ -94,7 +110,7 @@ def test_flip_mirrors_about_half_of_the_images(strokes, flip, axes):
 
 def test_augmentation_follows_from_seed_and_step(strokes):
     """The same step of the same seed is the same picture; the next step, and the next seed, are others."""
-    fields = {"rotation": 20.0, "zoom": 0.1, "shift": 2, "flip": "both"}
+    fields = {"rotation": 20.0, "zoom": 0.1, "translation": 0.1, "shift": 2, "flip": "both"}
     first = _augmented(strokes, 5, seed=3, **fields)
     np.testing.assert_array_equal(first, _augmented(strokes, 5, seed=3, **fields))
     assert (first != _augmented(strokes, 6, seed=3, **fields)).any()

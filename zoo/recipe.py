@@ -81,6 +81,9 @@ class Recipe:
     shift: int = part(0, "Each batch is moved by up to this many pixels, both ways.", low=0)
     rotation: float = part(0.0, "Each image is turned by up to this many degrees, either way.", low=0, high=180)
     zoom: float = part(0.0, "Each image is drawn larger or smaller by up to this share.", low=0, high=1, open_end=True)
+    translation: float = part(
+        0.0, "Each image is moved by up to this share of its sides, both ways.", low=0, high=1, open_end=True
+    )
     flip: str = part("none", "Each image is mirrored at random; a mirrored digit is another sign.", choices=FLIPS)
     shuffle: bool = part(True, "Draw the order anew in each epoch.")
     pipeline: str = part(

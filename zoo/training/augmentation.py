@@ -15,11 +15,11 @@ def augment(pixels: tf.Tensor, step: tf.Tensor, recipe: Recipe) -> tf.Tensor:
     Args:
         pixels: uint8 (B, H, W, C).
         step: the number of the step in the whole run, int32 scalar.
-        recipe: `shift` moves the batch as a whole, which costs next to nothing; `rotation`, `zoom` and `flip`
-            are drawn for each image. `seed` is read too.
+        recipe: `shift` moves the batch as a whole, which costs next to nothing; `rotation`, `zoom`, `translation` and
+            `flip` are drawn for each image, the first three in one resampling. `seed` is read too.
 
     Returns:
-        (B, H, W, C), 0..255: uint8 after a shift or a flip alone, float32 after a rotation or a zoom.
+        (B, H, W, C), 0..255: uint8 after a shift or a flip alone, float32 after a resampling.
     """
     seed = tf.stack([tf.constant(recipe.seed % 2**31), step])
     if recipe.shift:
@@ -28,8 +28,8 @@ def augment(pixels: tf.Tensor, step: tf.Tensor, recipe: Recipe) -> tf.Tensor:
         pixels = _flipped(pixels, 2, _salted(seed, 1))
     if recipe.flip in ("vertical", "both"):
         pixels = _flipped(pixels, 1, _salted(seed, 2))
-    if recipe.rotation or recipe.zoom:
-        pixels = _turned_and_zoomed(pixels, recipe, _salted(seed, 3))
+    if recipe.rotation or recipe.zoom or recipe.translation:
+        pixels = _resampled(pixels, recipe, _salted(seed, 3))
     return pixels
 
 
@@ -51,8 +51,8 @@ def _flipped(pixels: tf.Tensor, axis: int, seed: tf.Tensor) -> tf.Tensor:
     return tf.where(chosen, tf.reverse(pixels, [axis]), pixels)
 
 
-def _turned_and_zoomed(pixels: tf.Tensor, recipe: Recipe, seed: tf.Tensor) -> tf.Tensor:
-    """Turn each image about its centre and scale it, by one bilinear resampling."""
+def _resampled(pixels: tf.Tensor, recipe: Recipe, seed: tf.Tensor) -> tf.Tensor:
+    """Turn each image about its centre, scale it and move it, by one bilinear resampling."""
     count = tf.shape(pixels)[0]
     height, width = pixels.shape[1:3]
     draws = tf.random.stateless_uniform([2, count], seed, -1.0, 1.0)
@@ -60,12 +60,15 @@ def _turned_and_zoomed(pixels: tf.Tensor, recipe: Recipe, seed: tf.Tensor) -> tf
     scale = 1.0 + draws[1] * recipe.zoom  # of what is drawn: above one the image appears larger
     cosine, sine = tf.cos(angle) / scale, tf.sin(angle) / scale
     middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
+    # Where the source's middle lands in the result.
+    moves = tf.random.stateless_uniform([2, count], _salted(seed, 1), -recipe.translation, recipe.translation)
+    to_x, to_y = middle_x + moves[0] * width, middle_y + moves[1] * height
     # Row by row of the matrix that leads from a pixel of the result to its place in the source.
     zero = tf.zeros_like(angle)
     transforms = tf.stack(
         [
-            cosine, -sine, middle_x - cosine * middle_x + sine * middle_y,
-            sine, cosine, middle_y - sine * middle_x - cosine * middle_y,
+            cosine, -sine, middle_x - cosine * to_x + sine * to_y,
+            sine, cosine, middle_y - sine * to_x - cosine * to_y,
             zero, zero,
         ],
         axis=1,
