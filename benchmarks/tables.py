@@ -12,8 +12,9 @@ import argparse
 import importlib.util
 import json
 import re
+import statistics
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +26,7 @@ from zoo.report import benchmark_sentences, markdown
 
 FOLDER = Path(__file__).resolve().parent
 README = FOLDER.parent / "README.md"
+SERIES = FOLDER / "series-mnist.json", FOLDER / "series-fashion-mnist.json"
 BATCH = 128
 
 
@@ -63,6 +65,10 @@ PEER_HEADERS = (
     "× best PyTorch", "× best JAX",
 )  # fmt: skip
 PUBLISHED_HEADERS = ("name", "paper", "input", "parameters", "10^9 MACs", "others count")
+SERIES_HEADERS = (
+    "model", "paper", "parameters", "MACs", "accuracy, %", "training, s", "to 99%, s", "one image, ms",
+    "Fashion-MNIST, %",
+)  # fmt: skip
 HEADERS = (
     "model", "training, float32", "training, bfloat16", "answering, float32", "answering, bfloat16", "one image, ms",
 )  # fmt: skip
@@ -80,6 +86,61 @@ def published_table() -> list[str]:
         others = ", ".join(dict.fromkeys(f"{cited.macs / 1e9:.3g}" for cited in spec.cited_macs))
         rows.append((spec.name, paper, size, f"{spec.params:,}", f"{spec.macs / 1e9:.2f}", others))
     return markdown.table(PUBLISHED_HEADERS, rows, right=[False, False, False, True, True, True])
+
+
+def series_table(record: Mapping[str, Any], fashion: Mapping[str, Any]) -> list[str]:
+    """Return the lines of the table of small models by their recipes, and what they reach on another dataset."""
+    rows, own = [], {}
+    for row in record["rows"]:
+        own.setdefault((row["model"], row["recipe"]), []).append(row)
+    other = {(row["model"], row["recipe"]): row for row in fashion["rows"]}
+    order = sorted(own, key=lambda pair: (registry.get(pair[0]).macs, pair))
+    for model, recipe in order:
+        runs = own[model, recipe]
+        spec = registry.get(model)
+        paper = spec.paper
+        rows.append(
+            (
+                model if recipe == "default" else f"{model}, {recipe}",
+                f"{paper.authors.partition(',')[0].split()[-1]} et al. {paper.year}" if paper else "our own",
+                f"{runs[0]['params']:,}",
+                f"{runs[0]['macs']:,}",
+                _mean_of(runs, "test_accuracy", 100),
+                _mean_of(runs, "train_s"),
+                _mean_of(runs, "seconds_to_target"),
+                _latency(record, runs),
+                f"{100 * other[model, recipe]['test_accuracy']:.2f}" if (model, recipe) in other else "–",
+            )
+        )
+    seeds = sorted({len(runs) for runs in own.values()})
+    counts = f"n = {seeds[0]}" if len(seeds) == 1 else "n = " + " or ".join(map(str, seeds)) + ", as shown"
+    facts = record["environment"]
+    return [
+        *markdown.table(SERIES_HEADERS, rows, right=[False, False] + [True] * 7),
+        "",
+        f"Test accuracy on MNIST after the recipe's last pass: mean ± standard deviation over seeds, {counts}. Seconds "
+        "are those of training; to 99%, until the end of the pass after which the test images reach it. One image: the "
+        "median latency in float32. Fashion-MNIST: by the same recipe, one seed.",
+        "",
+        f"{markdown.plain_text(facts['cpu'])}, {facts['cpus_allowed']} processors; tensorflow {facts['tensorflow']}, "
+        f"keras {facts['keras']}. Not run on a GPU. `python benchmarks/series.py` measures it anew; "
+        "[the record](benchmarks/series-mnist.json).",
+    ]
+
+
+def _mean_of(runs: Sequence[Mapping[str, Any]], name: str, scale: float = 1) -> str:
+    values = [scale * run[name] for run in runs if run[name] is not None]
+    if len(values) < len(runs):
+        return "–"  # not every seed gets there
+    digits = 2 if scale > 1 or max(values) < 10 else 0
+    mean = f"{statistics.fmean(values):,.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):,.{digits}f}"
+
+
+def _latency(record: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> str:
+    """Of the model by its default recipe: others may change its layers."""
+    seconds = record["latency"].get(runs[0]["model"]) if runs[0]["recipe"] == "default" else None
+    return f"{1e3 * seconds['median']:.2f}" if seconds else "–"
 
 
 def speed_table(document: Mapping[str, Any]) -> list[str]:
@@ -187,7 +248,12 @@ def pages() -> dict[Path, str]:
     speed = speed_table(record.read(FOLDER / "records" / "standard.jsonl"))
     readme = with_tables(
         README.read_text(encoding="utf-8"),
-        {"peers": peers_table(measured), "speed": speed, "photographs": published_table()},
+        {
+            "peers": peers_table(measured),
+            "speed": speed,
+            "photographs": published_table(),
+            "series": series_table(*(json.loads(path.read_text(encoding="utf-8")) for path in SERIES)),
+        },
     )
     return {README: readme, FOLDER / "targets.md": targets(measured), beside / "peers.md": peers.markdown(measured)}
 

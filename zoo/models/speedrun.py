@@ -41,6 +41,24 @@ RECIPES = {
         shift=1,
         model_options={"filters": [16, 32, 64, 64], "pooled": [2, 4]},
     ),
+    "99.7": ONE_PASS.override(
+        note="To 99.7% in twenty passes, wider again, each image turned, scaled and moved by itself.",
+        epochs=20,
+        batch_size=128,
+        learning_rate=0.01,
+        precision="mixed_bfloat16",
+        rotation=10,
+        zoom=0.1,
+        translation=0.07,
+        model_options={"filters": [32, 64, 128, 128], "pooled": [2, 4]},
+    ),
+    "small": ONE_PASS.override(
+        note="To 99.4% with fewer than 20,000 parameters, in twelve passes, the digits moved by up to a pixel.",
+        epochs=12,
+        learning_rate=0.01,
+        shift=1,
+        model_options={"filters": [16, 32, 36]},
+    ),
 }
 
 

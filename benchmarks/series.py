@@ -1,0 +1,140 @@
+"""How well, and how fast, each small model learns by its default recipe.
+
+    python benchmarks/series.py --seeds 3
+    python benchmarks/series.py --seeds 1 --dataset fashion_mnist
+
+Each seed is a ``zoo train`` of its own, the models taking turns, so let nothing else run. What is trained already, by
+the same recipe, is in the record and is not trained again: an interrupted series goes on. ``--again`` forgets it first.
+The test images are watched after each pass, outside the seconds that count, and nothing is selected by them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo import anatomy, registry
+from zoo.environment import environment
+from zoo.files import atomic_write
+from zoo.recipe import plain
+
+FOLDER = Path(__file__).resolve().parent
+TARGET = 0.99
+"""The accuracy whose time is noted, after the pass that reaches it."""
+MORE = (("speedrun", "small"), ("speedrun", "99.4"), ("speedrun", "99.6"), ("speedrun", "99.7"))
+"""Recipes that are measured beside the default ones."""
+
+
+def work(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the models and recipes of the series, the cheap ones first."""
+    own = [registry.get(name) for name in registry.built_ins()]
+    small = sorted((spec for spec in own if not spec.takes_photographs), key=lambda spec: spec.macs or 0)
+    pairs = [(spec.name, "default") for spec in small if spec.task == "classification"]
+    return [pair for pair in [*pairs, *MORE] if not names or pair[0] in names]
+
+
+def recipe_values(model: str, recipe: str, dataset: str) -> dict[str, Any]:
+    """Return what decides a training, but for its seed and its words."""
+    values = registry.get(model).recipe(recipe).override(dataset=dataset).to_dict()
+    return {name: value for name, value in values.items() if name not in ("note", "seed")}
+
+
+def macs(model: str, recipe: str) -> int:
+    """Return the multiply-accumulates of one image, in the network that the recipe builds."""
+    spec = registry.get(model)
+    options = spec.recipe(recipe).model_options
+    return int(anatomy.count_macs(registry.build(spec, **options))) if options else int(spec.macs or 0)
+
+
+def train(model: str, recipe: str, dataset: str, seed: int) -> dict[str, Any]:
+    """Train once, in a process of its own, and return the row of the record."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["train", model, "--recipe", recipe, "--dataset", dataset, "--seed", str(seed)]
+        words += ["--set", "validate_on_test=true", "--no-report", "--json", "--quiet"]
+        done = subprocess.run(
+            [sys.executable, "-m", "zoo", *words], stdout=subprocess.PIPE, text=True, check=True, cwd=folder
+        )
+    run = json.loads(done.stdout)
+    return {
+        "model": model,
+        "recipe": recipe,
+        "seed": seed,
+        "params": run["params"],
+        "macs": macs(model, recipe),
+        "test_accuracy": run["metrics"]["test_accuracy"],
+        "train_s": run["timing"]["train_s"],
+        "seconds_to_target": seconds_to(TARGET, run["history"]),
+        "cpu": run["environment"]["cpu"],
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "recipe_values": recipe_values(model, recipe, dataset),
+    }
+
+
+def seconds_to(target: float, history: Sequence[Mapping[str, float]]) -> float | None:
+    """Return the seconds of training until the end of the pass after which the test images reach the target."""
+    seconds = 0.0
+    for epoch in history:
+        seconds += epoch["seconds"]
+        if epoch["val_accuracy"] >= target:
+            return seconds
+    return None
+
+
+def latencies(models: Sequence[str]) -> dict[str, Any]:
+    """Return the seconds of one image, by `zoo bench`: median, quartiles and n."""
+    words = ["bench", *models, "--mode", "infer", "--batch-size", "1", "--precision", "float32"]
+    words += ["--rounds", "3", "--seconds", "0.5", "--format", "json"]
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, "-m", "zoo", *words], stdout=subprocess.PIPE, text=True, check=True, cwd=folder
+        )
+    return {cell["model"]: cell["step_s"] for cell in json.loads(done.stdout)["cells"]}
+
+
+def missing(rows: Sequence[Mapping[str, Any]], pairs: Sequence[tuple[str, str]], dataset: str, seeds: int) -> Iterator:
+    """Yield model, recipe and seed of each training that the record lacks, seed by seed."""
+    for seed in range(seeds):
+        for model, recipe in pairs:
+            wanted = recipe_values(model, recipe, dataset)
+            known = [row for row in rows if (row["model"], row["recipe"], row["seed"]) == (model, recipe, seed)]
+            if not any(row["recipe_values"] == plain(wanted) for row in known):
+                yield model, recipe, seed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="All small ones if none.")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--record", type=Path, help="[benchmarks/series-<dataset>.json]")
+    parser.add_argument("--again", action="store_true", help="Forget what the record holds.")
+    arguments = parser.parse_args()
+    path = arguments.record or FOLDER / f"series-{arguments.dataset.replace('_', '-')}.json"
+    pairs = work(arguments.models)
+    held = json.loads(path.read_text(encoding="utf-8")) if path.is_file() and not arguments.again else {}
+    rows = held.get("rows", [])
+    record = {"dataset": arguments.dataset, "environment": environment(), "rows": rows, "latency": {}}
+    record["latency"] = held.get("latency", {})
+    for model, recipe, seed in list(missing(rows, pairs, arguments.dataset, arguments.seeds)):
+        row = train(model, recipe, arguments.dataset, seed)
+        rows[:] = [
+            other for other in rows if [other[key] for key in ("model", "recipe", "seed")] != [model, recipe, seed]
+        ]
+        rows.append(row)
+        atomic_write(path, json.dumps(record, indent=1) + "\n")
+        told = f"{row['test_accuracy']:.2%} after {row['train_s']:.1f} s"
+        print(f"{model}, {recipe}, seed {seed}: {told}", file=sys.stderr, flush=True)
+    if arguments.dataset == "mnist":
+        record["latency"] |= latencies(sorted({model for model, _ in pairs}))
+        atomic_write(path, json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
