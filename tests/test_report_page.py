@@ -40,6 +40,7 @@ def evaluation(images: int = 300, *, classes: int = 6, channels: int = 1, sharpn
         "trained_on": "elsewhere",
         "same_data": False,
         "same_classes": False,
+        "members": [],
         "images": images,
         "class_names": names,
         "outputs": "logits",
