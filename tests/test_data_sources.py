@@ -502,7 +502,7 @@ def test_digits_need_no_network() -> None:
 def test_catalog_lists_facts() -> None:
     """The list names the catalog's data sets with their sizes and whether they need a network."""
     infos = {info.name: info for info in data.list_datasets()}
-    assert list(infos) == ["mnist", "fashion_mnist", "digits"]
+    assert list(infos)[:3] == ["mnist", "fashion_mnist", "digits"]
     assert infos["mnist"].train_size == 60_000
     assert infos["mnist"].needs_network
     assert not infos["digits"].needs_network

@@ -4,7 +4,7 @@
 modules that they live in. Listing models imports every model file, and importing TensorFlow takes seconds.
 
 The usual lazy loader puts a stand-in into ``sys.modules``, where TensorFlow's own import of Keras trips over it
-(TensorFlow 2.21: Keras is then left half-loaded for the whole process). The two stand-ins here stay here.
+(TensorFlow 2.21: Keras is then left half-loaded for the whole process). The stand-ins here stay here.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
     import tensorflow as tf
 
-__all__ = ["exports", "keras", "tf"]
+__all__ = ["exports", "keras", "np", "tf"]
 
 
 class _Lazy:
@@ -49,4 +50,5 @@ def exports(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
 
 if not TYPE_CHECKING:
     keras = _Lazy("keras")
+    np = _Lazy("numpy")
     tf = _Lazy("tensorflow")

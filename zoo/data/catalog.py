@@ -22,6 +22,7 @@ from zoo.data.fashion_mnist import FASHION_MNIST
 from zoo.data.manifest import Manifest
 from zoo.data.mnist import MNIST
 from zoo.data.progress import Announce
+from zoo.data.scenes import DRAWN_FROM, LAYOUTS, draw_dataset, info_of
 from zoo.data.sources import DatasetInfo, Entry, Job, SourceStatus, accept, fetch_first
 from zoo.data.tfds import download_source, known_names, prepared_folder, prepared_source
 from zoo.data.user_files import read_user_files
@@ -43,13 +44,15 @@ def load(
     `data_dir` is a folder with IDX files or an `.npz`, or an `.npz` file; with it, `name` may be any word,
     and what is read is kept in the cache only if it is the published data of `name`. Whatever was fetched is
     kept; where the cache cannot be written, the data set is used from memory. `announce` gets a line of text
-    when something takes time, is passed over, or cannot be kept.
+    when something takes time, is passed over, or cannot be kept. Scenes are drawn anew from their digits.
 
     Raises `DigestError` if cached bytes, or files given as MNIST, are not the published ones;
     `UnknownNameError` if nothing is called `name`; `DataError` if no source has it, listing what each
     answered.
     """
     tell = announce or _say_nothing
+    if name in LAYOUTS:
+        return draw_dataset(name, load(DRAWN_FROM, data_dir=data_dir, announce=announce))
     entry = _entry(name)
     if data_dir is not None:
         return _from_user(entry, Path(data_dir), tell)
@@ -71,20 +74,20 @@ def prepare(
     whatever was cached under `name`. Raises as `load` does, and `DataError` if the cache cannot be written.
     """
     tell = announce or _say_nothing
-    entry = _entry(name)
-    if data_dir is None and not cache.entry_folder(name).exists():
+    entry = _entry(_kept(name))
+    if data_dir is None and not cache.entry_folder(entry.name).exists():
         _require_known(entry)
-    with cache.locked(name, tell) as staging:
+    with cache.locked(entry.name, tell) as staging:
         if data_dir is not None:
             cache.write(_user_dataset(entry, Path(data_dir), strict=True), staging)
         elif not _is_sound(entry, tell):
             cache.write(_fetch(entry, Job(tell, staging)), staging)
-    return cache.entry_folder(name)
+    return cache.entry_folder(entry.name)
 
 
 def verify(name: str) -> list[cache.VerifyRow]:
     """Hash the cached files of `name` anew. Raises `DataError` if none are cached."""
-    return cache.verify(name, _entry(name).published)
+    return cache.verify(_kept(name), _entry(_kept(name)).published)
 
 
 def where(name: str) -> list[SourceStatus]:
@@ -92,8 +95,8 @@ def where(name: str) -> list[SourceStatus]:
 
     Looks at the disk only: nothing is fetched, imported or hashed.
     """
-    entry = _entry(name)
-    folder = cache.entry_folder(name)
+    entry = _entry(_kept(name))
+    folder = cache.entry_folder(entry.name)
     cached = SourceStatus("cache", folder.exists(), str(folder) if folder.exists() else f"no {folder}")
     given = SourceStatus("--data-dir", False, "used where it is given")
     rest = (SourceStatus(source.name, *source.status()) for source in entry.sources)
@@ -104,7 +107,13 @@ def list_datasets() -> list[DatasetInfo]:
     """Return the data sets of the catalog, then any others that were prepared into the cache."""
     cached = cache.cached_names()
     catalog = [replace(entry.info, cached=name in cached) for name, entry in CATALOG.items()]
+    catalog += [replace(info_of(name), cached=DRAWN_FROM in cached) for name in LAYOUTS]
     return catalog + [_cached_info(name) for name in cached if name not in CATALOG]
+
+
+def _kept(name: str) -> str:
+    """Return the data set whose files are kept: for scenes, the one that they are drawn from."""
+    return DRAWN_FROM if name in LAYOUTS else name
 
 
 def _entry(name: str) -> Entry:
@@ -119,7 +128,7 @@ def _entry(name: str) -> Entry:
 
 
 def _unknown(name: str, others: list[str]) -> UnknownNameError:
-    known = [*CATALOG, *(cached for cached in cache.cached_names() if cached not in CATALOG)]
+    known = [*CATALOG, *LAYOUTS, *(cached for cached in cache.cached_names() if cached not in CATALOG)]
     return UnknownNameError(
         f"No dataset is called '{name}'.{suggestion(name, [*known, *others])} "
         f"Known are {', '.join(known)}, and the image-classification datasets of TensorFlow Datasets by "

@@ -25,14 +25,26 @@ class Split:
     """One half of a data set.
 
     `images` is uint8 of shape (N, H, W, C), values 0..255; it may be a read-only memory map of the cache.
-    `labels` is int64 of shape (N,), values 0..num_classes - 1.
+    `labels` is int64 of shape (N,), values 0..num_classes - 1; of scenes, the number of objects.
+
+    Scenes have these too: `boxes`, float32 (N, M, 5), rows of (class, top, left, bottom, right), edges as shares of
+    height and width, all -1 where there is no further object; `masks`, uint8 (N, H, W), the class of each pixel counted
+    from 1, 0 for the background; `instances`, uint8 (N, H, W), its object's row in `boxes`, counted from 1.
     """
 
     images: np.ndarray
     labels: np.ndarray
+    boxes: np.ndarray | None = None
+    masks: np.ndarray | None = None
+    instances: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def take(self, rows: np.ndarray | slice) -> Split:
+        """Return the images of these rows, with everything that is known about them."""
+        parts = {name: value for name, value in vars(self).items() if value is not None}
+        return Split(**{name: value[rows] for name, value in parts.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +61,6 @@ class Dataset:
     class_names: tuple[str, ...]
     source: str
     digests: Mapping[str, str]
-    task: str = "classification"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
