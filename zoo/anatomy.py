@@ -80,7 +80,7 @@ def count_macs(model: keras.Model) -> int:
 def _layer_macs(layer: Any) -> int:
     try:
         return _trace_and_count(layer, layer.input)
-    except (AttributeError, ValueError):  # Keras' answer for a layer that is used more than once
+    except (AttributeError, ValueError, TypeError):  # a layer that is used more than once, or takes several arguments
         return 0
 
 

@@ -40,14 +40,15 @@ def register(
     source: str = "",
     deviations: Iterable[str] = (),
     min_size: tuple[int, int] = (1, 1),
+    detector: Any = None,
     recipes: Mapping[str, Recipe] | None = None,
     published: Mapping[str, Published] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a builder function under its own name, with its facts beside it.
 
     The builder must take ``input_shape`` and ``num_classes`` as keyword arguments with defaults, and return
-    an ordinary ``keras.Model`` that ends in float32 logits. What it returns afterwards is the same function
-    with its arguments checked first: an input smaller than `min_size` (height, width) is a `ModelError`.
+    an ordinary ``keras.Model`` that ends in what its task demands, float32. What it returns afterwards is the
+    same function with its arguments checked first: an input smaller than `min_size` is a `ModelError`.
 
     Args:
         task: classification, detection or segmentation.
@@ -60,6 +61,8 @@ def register(
         source: where the numbers come from if there is no paper.
         deviations: every difference from the paper, one sentence each.
         min_size: the smallest height and width that the architecture takes.
+        detector: of a model for detection, a `zoo.tasks.detectors.Detector`: how boxes are written into its outputs and
+            read from them.
         recipes: named ways to train it; ``default`` is what ``zoo train`` uses.
         published: what the source of a recipe claims, by the recipe's name; ``zoo reproduce`` checks it.
 
@@ -78,6 +81,7 @@ def register(
         "source": source,
         "deviations": tuple(deviations),
         "min_size": min_size,
+        "detector": detector,
         "recipes": dict(recipes or {}),
         "published": dict(published or {}),
     }
@@ -147,7 +151,8 @@ def create(
         options: what this builder offers beside, see ``zoo show NAME``.
 
     Returns:
-        A ``keras.Model`` from images (N, H, W, C) to float32 logits (N, num_classes), not compiled.
+        A ``keras.Model`` from images (N, H, W, C) to what its task demands, a classifier's float32 logits (N,
+        num_classes) for one, not compiled.
 
     Raises:
         ZooError: the name, an option or the input shape is not admissible; see `get` and `ModelSpec.build`.

@@ -17,6 +17,7 @@ from typing import Any
 from zoo.claims import Claim, Counted, Published
 from zoo.errors import ModelError, UnknownNameError, ZooError, suggestion
 from zoo.recipe import PRECISIONS, Recipe, check_choice, plain
+from zoo.tasks import TASKS, task_for
 
 __all__ = [
     "BUILT_IN",
@@ -34,7 +35,6 @@ __all__ = [
 ]
 
 LARGEST_SMALL_SIDE = 100  # pixels; larger images are photographs
-TASKS = ("classification", "detection", "segmentation")
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ class ModelSpec:
     source: str = ""
     deviations: tuple[str, ...] = ()
     min_size: tuple[int, int] = (1, 1)  # the smallest height and width that the architecture takes
+    detector: Any = None  # how boxes are read from its outputs: a `zoo.tasks.detectors.Detector`
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
     published: Mapping[str, Published] = field(default_factory=dict)  # by recipe name: what its source claims
     origin: Origin = BUILT_IN
@@ -119,7 +120,7 @@ class ModelSpec:
     def build(
         self, *, input_shape: tuple[int, ...] | None = None, num_classes: int | None = None, **options: Any
     ) -> Any:
-        """Build the model: an ordinary ``keras.Model`` from images (N, H, W, C) to float32 logits (N, classes).
+        """Build the model: an ordinary ``keras.Model`` from images (N, H, W, C) to what its task demands, float32.
 
         Raises:
             ModelError: an input shape or number of classes that this architecture cannot take.
@@ -160,27 +161,9 @@ class ModelSpec:
             raise ModelError(
                 f"The builder of {self.name} returned {type(model).__name__}, not a keras.Model. Return the model."
             )
-        if self.task == "classification" and not arguments.get("features"):
-            self._check_logits(model, arguments.get("num_classes", self.num_classes))
+        if not arguments.get("features"):
+            task_for(self.task).check_outputs(self, model, arguments.get("num_classes", self.num_classes))
         return model
-
-    def _check_logits(self, model: Any, num_classes: int) -> None:
-        """Hold a classifier's outputs, one or a list with auxiliary ones after the first, to their shape and dtype."""
-        import keras
-
-        named = getattr(model, "output", None)  # a Sequential of layers alone has none
-        if isinstance(named, dict):
-            raise ModelError(
-                f"{self.name} must end in float32 logits, or in a list whose first they are, but its output is a "
-                f"dictionary of {', '.join(named)}. Return the logits."
-            )
-        for output in model.outputs:
-            shape, dtype = tuple(output.shape), keras.backend.standardize_dtype(output.dtype)
-            if shape != (None, num_classes) or dtype != "float32":
-                raise ModelError(
-                    f"{self.name} must end in float32 logits of shape {(None, num_classes)}, but its output is {dtype} "
-                    f'of shape {shape}. End it with Dense(num_classes, dtype="float32").'
-                )
 
     def recipe(self, name: str = "default") -> Recipe:
         """Return the recipe of that name. A model without a `default` gets zoo's general one.

@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from zoo import anatomy, registry
 from zoo.benchmarking.matrix import Cell
-from zoo.data import Dataset, Split
+from zoo.data import Dataset
 from zoo.spec import ModelSpec, Recipe
+from zoo.tasks import task_for
 from zoo.training.devices import Placement, place, synchronize
 from zoo.training.epoch import Totals
 from zoo.training.session import Session, split, with_scaling
@@ -131,27 +132,25 @@ def onednn() -> bool:
 
 
 def random_images(spec: ModelSpec, batch_size: int, most: int) -> Dataset:
-    """Return images of noise for a model at its default shape, whole batches of them, some for each class.
+    """Return images of noise for a model at its default shape, whole batches of them.
 
     Args:
-        spec: its shape and number of classes are read.
+        spec: its shape, number of classes and task are read.
         batch_size: at least so many.
         most: about so many, unless they would take too much memory or are fewer than a batch.
 
     Raises:
         MemoryError: a single batch is more than this machine can hold several copies of.
     """
-    shape, classes = spec.input_shape, spec.num_classes
+    shape = spec.input_shape
     size = int(np.prod(shape))
     if batch_size * size * COPIES > psutil.virtual_memory().available:
         raise MemoryError(f"a batch of {batch_size:,} images is {batch_size * size / 2**30:,.1f} GiB before any layer")
     count = max(1, min(most, max(1, BYTES // size)) // batch_size) * batch_size
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (count, *shape), dtype=np.uint8)
-    labels = random.integers(0, classes, count)
-    few = Split(images[:batch_size], labels[:batch_size])
-    names = tuple(str(number) for number in range(classes))
-    return Dataset("noise", Split(images, labels), few, names, "drawn at random", {}, task=spec.task)
+    split, names = task_for(spec.task).invented(spec, images, random)
+    return Dataset("noise", split, split.take(slice(batch_size)), names, "drawn at random", {})
 
 
 def _scales(cell: Cell) -> bool:

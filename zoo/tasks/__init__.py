@@ -1,19 +1,25 @@
-"""What a task means to the trainer: its loss and its metrics. The one place where a task is chosen."""
+"""What a task means to all others: what a model is held against, its loss, its metrics. The one place of choice."""
 
 from __future__ import annotations
 
 from zoo.errors import ModelError
+from zoo.recipe import check_choice
 from zoo.tasks.classification import Classification
+from zoo.tasks.detection import Detection
+from zoo.tasks.segmentation import Segmentation
+from zoo.tasks.task import Task
 
-_TASKS = {"classification": Classification}
+__all__ = ["TASKS", "Task", "task_for"]
+
+_KINDS: dict[str, type[Task]] = {
+    "classification": Classification,
+    "detection": Detection,
+    "segmentation": Segmentation,
+}
+TASKS = tuple(_KINDS)
 
 
-def task_for(name: str) -> type[Classification]:
-    """Return the class that scores this task's logits; made without arguments, it scores them plainly.
-
-    Raises:
-        ModelError: zoo cannot train this task.
-    """
-    if name not in _TASKS:
-        raise ModelError(f"zoo trains {', '.join(_TASKS)}, received a model of task '{name}'. Use its own trainer.")
-    return _TASKS[name]
+def task_for(name: str) -> type[Task]:
+    """Return what the task of that name means. Raises `ModelError` for a name that is none."""
+    check_choice("task", name, TASKS, ModelError)
+    return _KINDS[name]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from zoo.errors import RecipeError
-from zoo.lazy import keras, tf
+from zoo.errors import DataError, ModelError, RecipeError
+from zoo.lazy import keras, np, tf
 from zoo.recipe import Recipe
+from zoo.tasks.task import Task
+
+if TYPE_CHECKING:
+    from zoo.data import Dataset, Split
+    from zoo.spec import ModelSpec
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Task):
     """Scores logits (N, classes), float32, against labels (N,), int64.
 
     Where a model ends in several logits, those after the first are auxiliary: they add to the loss in training, and
@@ -27,26 +31,66 @@ class Classification:
     auxiliary: float = 0.3  # weight of the loss of each auxiliary output (Szegedy et al. 2014, section 5)
 
     @classmethod
-    def of(cls, recipe: Recipe, labels: np.ndarray, num_classes: int) -> Classification:
-        """Return the task as a recipe trains it.
+    def of(
+        cls,
+        recipe: Recipe,
+        targets: np.ndarray,
+        num_classes: int,
+        *,
+        spec: ModelSpec | None = None,
+        image_shape: tuple[int, ...] = (),
+    ) -> Classification:
+        """Return the task as a recipe trains it: `loss`, `label_smoothing` and `class_weights` are read.
 
-        Args:
-            recipe: `loss`, `label_smoothing` and `class_weights` are read.
-            labels: of the training images, (N,); `balanced` gives each class its inverse frequency, so that
-                the weights average to one over the images.
-            num_classes: how many a label can name.
+        With class weights `balanced` each class gets its inverse frequency in `targets`, labels (N,), so that the
+        weights average to one over the images.
 
         Raises:
             RecipeError: a weight for a class that does not exist.
         """
-        return cls(recipe.loss, recipe.label_smoothing, _weights(recipe, labels, num_classes))
+        del spec, image_shape
+        return cls(recipe.loss, recipe.label_smoothing, _weights(recipe, targets, num_classes))
 
-    def loss(self, labels: tf.Tensor, outputs: tf.Tensor | Sequence[tf.Tensor]) -> tf.Tensor:
+    @classmethod
+    def targets(cls, data: Dataset, split: Split) -> np.ndarray:
+        """Return the labels."""
+        if split.boxes is not None:
+            raise DataError(f"{data.name} shows several objects at once: it has no one label per image. Use another.")
+        return split.labels
+
+    @classmethod
+    def check_outputs(cls, spec: ModelSpec, model: keras.Model, num_classes: int) -> None:
+        """One row of logits, or a list of them with auxiliary ones after the first."""
+        named = getattr(model, "output", None)  # a Sequential of layers alone has none
+        if isinstance(named, dict):
+            raise ModelError(
+                f"{spec.name} must end in float32 logits, or in a list whose first they are, but its output is a "
+                f"dictionary of {', '.join(named)}. Return the logits."
+            )
+        for output in model.outputs:
+            shape, dtype = tuple(output.shape), keras.backend.standardize_dtype(output.dtype)
+            if shape != (None, num_classes) or dtype != "float32":
+                raise ModelError(
+                    f"{spec.name} must end in float32 logits of shape {(None, num_classes)}, but its output is {dtype} "
+                    f'of shape {shape}. End it with Dense(num_classes, dtype="float32").'
+                )
+
+    @classmethod
+    def invented(cls, spec: ModelSpec, images: np.ndarray, rng: np.random.Generator) -> tuple[Split, tuple[str, ...]]:
+        """Give each image a label, in turn."""
+        from zoo.data import Split
+
+        del rng
+        names = tuple(map(str, range(spec.num_classes)))
+        return Split(images, np.arange(len(images)) % spec.num_classes), names
+
+    def loss(self, targets: tf.Tensor, outputs: tf.Tensor | Sequence[tf.Tensor]) -> tf.Tensor:
         """Return the loss of each example, shape (N,), float32: cross-entropy in nats, or squared error.
 
         With label smoothing (Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7) that
         share of each target is spread evenly over all classes. The squared error is summed over the classes.
         """
+        labels = tf.cast(targets, tf.int64)  # inside Keras' own losses they arrive as floats
         losses = self._unweighted(labels, logits_of(outputs))
         if isinstance(outputs, list | tuple) and self.auxiliary:
             losses += self.auxiliary * tf.add_n([self._unweighted(labels, logits) for logits in outputs[1:]])
@@ -62,17 +106,15 @@ class Classification:
             return tf.reduce_sum(tf.math.squared_difference(logits, targets), axis=-1)
         return tf.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits)
 
-    def count_correct(self, labels: tf.Tensor, outputs: tf.Tensor | Sequence[tf.Tensor]) -> tf.Tensor:
-        """Return how many of the batch are right, int32 scalar."""
-        return tf.math.count_nonzero(tf.equal(tf.argmax(logits_of(outputs), axis=-1), labels), dtype=tf.int32)
+    def count_correct(self, targets: tf.Tensor, outputs: tf.Tensor | Sequence[tf.Tensor]) -> tf.Tensor:
+        """Return how many of the batch are right."""
+        return tf.math.count_nonzero(
+            tf.equal(tf.argmax(logits_of(outputs), axis=-1), tf.cast(targets, tf.int64)), dtype=tf.float64
+        )
 
     def plain(self) -> Classification:
         """Return the task as finished models are measured: the same loss, no smoothing, no weights, no auxiliary."""
         return dataclasses.replace(self, label_smoothing=0.0, class_weights=(), auxiliary=0.0)
-
-    def keras_loss(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-        """Return the plain loss as ``model.compile`` takes it."""
-        return self.plain().loss
 
     def keras_metrics(self) -> list[keras.metrics.Metric]:
         """Return the same metrics as Keras objects, for ``model.compile``."""

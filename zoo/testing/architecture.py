@@ -12,6 +12,7 @@ from zoo.errors import ModelError, ZooError
 from zoo.lazy import keras
 from zoo.plugins.discovery import installed
 from zoo.spec import ModelSpec
+from zoo.tasks import task_for
 from zoo.testing.check import Skipped, check
 from zoo.testing.subject import batch_for, build, default_classes, import_path, outputs_of, spelled
 
@@ -48,16 +49,18 @@ def check_counts(spec: ModelSpec) -> Iterator[str]:
 
 @check()
 def check_output(spec: ModelSpec) -> Iterator[str]:
-    """Classification ends in one row of logits per image, shape (N, num_classes): no softmax, no activation."""
-    only_classification(spec)
-    model = build(spec)
-    expected = (None, default_classes(spec))
-    if model.output_shape != expected:
-        yield f"end {spec.name} in an output of shape {expected}: it is {model.output_shape}"
+    """It ends as its task demands; in logits, where those are meant: no softmax, no activation."""
+    model, task = build(spec), task_for(spec.task)
+    try:
+        task.check_outputs(spec, model, default_classes(spec))
+    except ModelError as error:
+        yield str(error)
+        return
+    if not task.ends_in_logits:
         return
     logits = outputs_of(model, batch_for(model))[0]
     activation = _final_activation(model)
-    if expected[1] != 1 and (logits >= 0).all() and np.allclose(logits.sum(axis=-1), 1, atol=1e-3):
+    if logits.shape[-1] != 1 and (logits >= 0).all() and np.allclose(logits.sum(axis=-1), 1, atol=1e-3):
         yield f"end {spec.name} in logits: its outputs sum to one, so remove the final softmax"
     elif activation != "linear":
         yield f"end {spec.name} in logits: remove activation='{activation}' from the last layer"
@@ -77,12 +80,6 @@ def check_entry_point_name(spec: ModelSpec) -> Iterator[str]:
                 f'name the entry point as its builder, {function} = "{value}" in pyproject.toml: there it is {key}, '
                 f"and the function is {function}"
             )
-
-
-def only_classification(spec: ModelSpec) -> None:
-    """Skip a check that knows one task only."""
-    if spec.task != "classification":
-        raise Skipped(f"the kit knows what classification demands, and {spec.name} is for {spec.task}")
 
 
 def _entry_points(path: str | None) -> dict[str, str]:
@@ -111,8 +108,10 @@ def _wrong_shapes(
 ) -> Iterator[str]:
     if model.input_shape != (None, *shape):
         yield f"use input_shape: {call} takes {model.input_shape}, where (None, {', '.join(map(str, shape))}) is meant"
-    if spec.task == "classification" and keras.tree.flatten(model.outputs)[0].shape[-1] != num_classes:
-        yield f"use num_classes: {call} ends in {model.output_shape}, where (None, {num_classes}) is meant"
+    try:
+        task_for(spec.task).check_outputs(spec, model, num_classes)
+    except ModelError as error:
+        yield f"use num_classes: {call} does not end as it should. {error}"
 
 
 def _final_activation(model: keras.Model) -> str:

@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from zoo.recipe import Recipe
-from zoo.tasks.classification import Classification
+from zoo.tasks import Task
 from zoo.training.augmentation import augment
 from zoo.training.devices import Placement, synchronize
 from zoo.training.feeds import Feed, Resident
@@ -32,7 +32,7 @@ class Totals:
     """Sums over the examples so far."""
 
     loss: float = 0.0
-    correct: int = 0
+    correct: float = 0.0
     examples: int = 0
     steps: int = 0
 
@@ -45,33 +45,33 @@ class CompiledEvaluation:
     """Sums a model's loss and hits over a split, by compiled calls and without training.
 
     Args:
-        model: takes raw images (N, H, W, C) and ends in float32 logits, one or several.
-        task: scores them.
+        model: takes raw images (N, H, W, C).
+        task: scores its outputs.
         shares: parts of a batch that are computed side by side.
     """
 
-    def __init__(self, model: keras.Model, task: Classification, shares: int = 1) -> None:
+    def __init__(self, model: keras.Model, task: Task, shares: int = 1) -> None:
         self.model, self.task, self.shares = model, task, shares
         self._compiled: Any = None
 
     def __call__(self, data: Resident) -> Totals:
-        self.compile(data.images.shape[1:])
-        loss, correct = 0.0, 0
+        self.compile(data.images.shape[1:], data.labels)
+        loss, correct = 0.0, 0.0
         for start in range(0, len(data), EVALUATION_BATCH):
             rows = slice(start, start + EVALUATION_BATCH)
             batch_loss, batch_correct = self._compiled(data.images[rows], data.labels[rows])
-            loss, correct = loss + float(batch_loss), correct + int(batch_correct)
+            loss, correct = loss + float(batch_loss), correct + float(batch_correct)
         return Totals(loss, correct, len(data))
 
-    def compile(self, image_shape: Sequence[int]) -> None:
-        """Trace the evaluation of one batch of any size, once."""
+    def compile(self, image_shape: Sequence[int], targets: tf.TensorSpec | tf.Tensor) -> None:
+        """Trace the evaluation of one batch of any size, once; of `targets` shape and type count, N aside."""
         if self._compiled is None:
             self._compiled = tf.function(self._score_batch, autograph=False).get_concrete_function(
-                tf.TensorSpec((None, *image_shape), tf.uint8), tf.TensorSpec((None,), tf.int64)
+                tf.TensorSpec((None, *image_shape), tf.uint8), tf.TensorSpec((None, *targets.shape[1:]), targets.dtype)
             )
 
     def _score_batch(self, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        ends = [tf.size(labels) * number // self.shares for number in range(self.shares + 1)]
+        ends = [tf.shape(labels)[0] * number // self.shares for number in range(self.shares + 1)]
         sums = [self._score(pixels[a:b], labels[a:b]) for a, b in itertools.pairwise(ends)]
         loss, correct = (tf.add_n(each) for each in zip(*sums, strict=True))
         return loss, correct
@@ -85,9 +85,9 @@ class CompiledLoop:
     """Trains and evaluates one model by compiled calls.
 
     Args:
-        model: takes raw images (N, H, W, C) and ends in float32 logits, one or several.
+        model: takes raw images (N, H, W, C).
         optimizer: built on the model's trainable variables.
-        task: scores them.
+        task: scores its outputs.
         recipe: its augmentation, `shares` and `seed` are read.
         feed: where the images come from.
         placement: whether XLA compiles the step, and how many operations the cores can work on at once.
@@ -97,7 +97,7 @@ class CompiledLoop:
         self,
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
-        task: Classification,
+        task: Task,
         recipe: Recipe,
         feed: Feed,
         placement: Placement,
@@ -125,7 +125,7 @@ class CompiledLoop:
             self.feed.begin(0, self.steps - 1)
             done = Totals(steps=self.steps - 1, examples=(self.steps - 1) * self.feed.batch_size)
             self.run(done, 1, first_step=0)
-        self.evaluate.compile(self.feed.image_shape)
+        self.evaluate.compile(self.feed.image_shape, self.feed.targets)
         for variable, value in zip(self.variables, before, strict=True):
             variable.assign(value)
         synchronize()
@@ -162,21 +162,19 @@ class CompiledLoop:
         last = min((done.steps + steps) * self.feed.batch_size, self.feed.examples)
         loss, correct = self._chunk_function((last - done.examples) // steps)(
             tf.constant(done.loss, tf.float64),
-            tf.constant(done.correct),
+            tf.constant(done.correct, tf.float64),
             tf.constant(first_step),
             tf.constant(steps),
             *self.feed.arguments(steps),
         )
-        return Totals(float(loss), int(correct), last, done.steps + steps)
+        return Totals(float(loss), float(correct), last, done.steps + steps)
 
     def _chunk_function(self, batch: int) -> Any:
         """Return the compiled loop for one batch size, whatever the number of steps."""
         if batch not in self._compiled:
             chunk = tf.function(lambda *arguments: self._train_chunk(*arguments, batch=batch), autograph=False)
-            scalar = tf.TensorSpec((), tf.int32)
-            self._compiled[batch] = chunk.get_concrete_function(
-                tf.TensorSpec((), tf.float64), scalar, scalar, scalar, *self.feed.signature
-            )
+            total, number = tf.TensorSpec((), tf.float64), tf.TensorSpec((), tf.int32)
+            self._compiled[batch] = chunk.get_concrete_function(total, total, number, number, *self.feed.signature)
         return self._compiled[batch]
 
     def _train_chunk(
@@ -186,7 +184,7 @@ class CompiledLoop:
 
         def body(step: tf.Tensor, loss: tf.Tensor, correct: tf.Tensor) -> tuple[tf.Tensor, ...]:
             pixels, labels = self.feed.draw(drawn, step)
-            pixels, labels = tf.ensure_shape(pixels, (batch, *pixels.shape[1:])), tf.ensure_shape(labels, (batch,))
+            pixels, labels = (tf.ensure_shape(part, (batch, *part.shape[1:])) for part in (pixels, labels))
             pixels = augment(pixels, first_step + step, self.recipe)
             batch_loss, batch_correct = self._step(pixels, labels)
             return step + 1, loss + tf.cast(batch_loss, tf.float64), correct + batch_correct

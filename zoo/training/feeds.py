@@ -23,6 +23,7 @@ class Feed(Protocol):
     examples: int  # images of an epoch
     batch_size: int
     image_shape: tuple[int, ...]
+    targets: tf.TensorSpec  # shape and type of all that the images are held against
 
     @property
     def signature(self) -> tuple[Any, ...]:
@@ -35,11 +36,11 @@ class Feed(Protocol):
         """Return what the graph needs for the next `steps` steps, and go past them."""
 
     def draw(self, arguments: tuple[Any, ...], step: tf.Tensor, /) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return, inside the graph, a batch: uint8 images (B, H, W, C) and int64 labels (B,)."""
+        """Return, inside the graph, a batch: uint8 images (B, H, W, C) and their targets (B, ...)."""
 
 
 class Resident:
-    """A split's images (uint8) and labels (int64), held on the device for the length of a run."""
+    """A split's images (uint8) and targets (labels, int64, or what its task has), held on the device for a run."""
 
     def __init__(self, split: Split) -> None:
         self.images = tf.constant(np.ascontiguousarray(split.images))
@@ -55,9 +56,10 @@ class ResidentFeed:
     def __init__(self, split: Split, recipe: Recipe) -> None:
         self.data, self.recipe = Resident(split), recipe
         self.examples, self.batch_size, self.image_shape = len(split), recipe.batch_size, split.images.shape[1:]
+        self.targets = tf.TensorSpec(self.data.labels.shape, self.data.labels.dtype)
         self.signature = (
             tf.TensorSpec(self.data.images.shape, tf.uint8),
-            tf.TensorSpec(self.data.labels.shape, tf.int64),
+            self.targets,
             tf.TensorSpec((None,), tf.int32),
         )
 
@@ -92,6 +94,7 @@ class StreamedFeed:
         on_disk = isinstance(split.images, np.memmap)
         self._images = np.array(split.images) if recipe.cache and on_disk else split.images
         self.examples, self.batch_size, self.image_shape = len(split), recipe.batch_size, split.images.shape[1:]
+        self.targets = tf.TensorSpec(split.labels.shape, tf.as_dtype(split.labels.dtype))
         self._steps = -(-self.examples // self.batch_size)
         self._position = -1
         self._iterators: list[Any] = []  # the one that is in use
@@ -137,9 +140,13 @@ class StreamedFeed:
     def _read(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Read one batch's images and labels inside the pipeline."""
         images, labels = tf.numpy_function(
-            lambda rows: (self._images[rows], self._labels[rows]), [rows], [tf.uint8, tf.int64], stateful=False
+            lambda rows: (self._images[rows], self._labels[rows]),
+            [rows],
+            [tf.uint8, self.targets.dtype],
+            stateful=False,
         )
-        return tf.ensure_shape(images, (None, *self.image_shape)), tf.ensure_shape(labels, (None,))
+        shapes = (None, *self.image_shape), (None, *self.targets.shape[1:])
+        return tf.ensure_shape(images, shapes[0]), tf.ensure_shape(labels, shapes[1])
 
 
 def make_feed(split: Split, recipe: Recipe) -> Feed:

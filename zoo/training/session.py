@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from zoo import registry
 from zoo.data import Dataset, Split
 from zoo.errors import ModelError, RecipeError
 from zoo.spec import ModelSpec, Recipe
-from zoo.tasks import task_for
+from zoo.tasks import Task, task_for
 from zoo.training.callbacks import restore_states, states_of
 from zoo.training.checkpoint import Checkpoint, names_and_values
 from zoo.training.devices import Placement, synchronize
@@ -25,6 +25,8 @@ from zoo.training.epoch import CompiledLoop, Totals
 from zoo.training.feeds import Resident, make_feed
 from zoo.training.interruption import Interruption, TrainingInterrupted
 from zoo.training.optimizers import make_optimizer, swap_averages
+
+ANSWERS = 100  # images that are answered at once: the answers may be maps
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,17 @@ def split(data: Dataset, recipe: Recipe, limit: int | None = None) -> Parts:
             f"validation_split {recipe.validation_split} of {count} images leaves {held_out} to validate with "
             f"and {count - held_out} to train with. Change --validation-split or --limit."
         )
-    validation = _take(data.train, order[:held_out]) if held_out else None
-    return Parts(_take(data.train, order[held_out:]), validation, data.test)
+    validation = data.train.take(order[:held_out]) if held_out else None
+    return Parts(data.train.take(order[held_out:]), validation, data.test)
 
 
-def _take(split: Split, rows: np.ndarray) -> Split:
-    return Split(split.images[rows], split.labels[rows])
+def _aim(parts: Parts, data: Dataset, task: type[Task]) -> Parts:
+    """Return the parts with the task's targets for labels."""
+
+    def aimed(part: Split) -> Split:
+        return Split(part.images, task.targets(data, part))
+
+    return Parts(aimed(parts.train), aimed(parts.validation) if parts.validation else None, aimed(parts.test))
 
 
 class Session:
@@ -76,6 +83,8 @@ class Session:
         self.learning_rate = 0.0  # with which that epoch began
         self._stopped = False  # a callback had ended the training when the checkpoint was taken
         self.device = tf.device(placement.tensorflow_device)
+        kind = task_for(spec.task)
+        parts, num_classes = _aim(parts, data, kind), len(kind.named(data.class_names))
         keras.utils.set_random_seed(recipe.seed)
         with self.device:
             self.held_out = Resident(parts.validation) if parts.validation else None
@@ -87,13 +96,13 @@ class Session:
                 network = registry.build(
                     spec,
                     input_shape=data.image_shape,
-                    num_classes=data.num_classes,
+                    num_classes=num_classes,
                     precision=recipe.precision,
                     **recipe.model_options,
                 )
             learner = with_scaling(network, recipe, parts.train, name=spec.name)
             self.model = with_one_output(learner)
-            task = task_for(spec.task).of(recipe, parts.train.labels, data.num_classes)
+            task = kind.of(recipe, parts.train.labels, num_classes, spec=spec, image_shape=data.image_shape)
             feed = make_feed(parts.train, recipe)
             steps = -(-feed.examples // feed.batch_size)
             self.optimizer = make_optimizer(recipe, total_steps=steps * recipe.epochs)
@@ -216,8 +225,18 @@ class Session:
             if self.held_out is not None:
                 metrics |= self.loop.evaluate(self.held_out).logs("validation_")
             metrics |= self.loop.evaluate(self.test).logs("test_")
+            more = self.loop.task.measure(self._answers(self.test))
+            metrics |= {f"test_{name}": value for name, value in more.items()}
         self.timing["evaluate_s"] = time.perf_counter() - began
         return metrics
+
+    def _answers(self, split: Resident) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield targets and outputs, batch by batch."""
+        answer = tf.function(lambda pixels: self.model(tf.cast(pixels, tf.float32), training=False), autograph=False)
+        compiled = answer.get_concrete_function(tf.TensorSpec((None, *split.images.shape[1:]), tf.uint8))
+        for start in range(0, len(split), ANSWERS):
+            rows = slice(start, start + ANSWERS)
+            yield split.labels[rows].numpy(), compiled(split.images[rows]).numpy()
 
     def _watchers(self, callbacks: Sequence[keras.callbacks.Callback]) -> keras.callbacks.CallbackList:
         """Return the list that Keras itself would make, its model told whether the training has ended already."""

@@ -1,0 +1,31 @@
+"""What every detector must be able to do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from zoo.lazy import tf
+
+SIZE_LIMIT = 4.0  # of the logarithm of a predicted size: what is larger is nonsense, and its square infinite
+
+
+class Detector(ABC):
+    """Writes boxes into what a network should answer, and reads them out of what it does answer."""
+
+    @abstractmethod
+    def output_shape(self, image_shape: tuple[int, ...], num_classes: int) -> tuple[int, ...]:
+        """Return the shape that the network's output must have, N aside."""
+
+    @abstractmethod
+    def loss(self, objects: tf.Tensor, outputs: tf.Tensor, image_shape: tuple[int, ...]) -> tf.Tensor:
+        """Return the loss of each image, (N,), float32.
+
+        Args:
+            objects: float32 (N, M, 5).
+            outputs: float32 (N, ...), as `output_shape` says.
+            image_shape: (height, width, channels).
+        """
+
+    @abstractmethod
+    def decode(self, outputs: tf.Tensor, image_shape: tuple[int, ...]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return all boxes that an answer holds, (N, P, 4), and each one's score for each class, (N, P, classes)."""

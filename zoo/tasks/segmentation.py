@@ -1,0 +1,139 @@
+"""Segmentation: a class for each pixel, a loss on logits, mean intersection over union."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from zoo.errors import DataError, ModelError
+from zoo.lazy import keras, np, tf
+from zoo.recipe import Recipe
+from zoo.report.objects import draw_objects
+from zoo.tasks.task import SceneTask, refuse
+
+if TYPE_CHECKING:
+    from zoo.data import Dataset, Split
+    from zoo.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Segmentation(SceneTask):
+    """Scores logits (N, H, W, classes), float32, against masks (N, H, W), uint8: 0 is the background.
+
+    Its accuracy is the share of pixels that are named right.
+    """
+
+    num_classes: int
+    label_smoothing: float = 0.0
+    words: ClassVar[dict[str, str]] = {"mean_iou": "Mean IoU"}
+
+    @classmethod
+    def of(
+        cls, recipe: Recipe, targets: np.ndarray, num_classes: int, *, spec: ModelSpec, image_shape: tuple[int, ...]
+    ) -> Segmentation:
+        """Return the task as a recipe trains it: `label_smoothing` is read."""
+        refuse(recipe, f"{spec.name} masks pixels", "loss", "class_weights", "shift", "rotation", "zoom", "flip")
+        del targets, image_shape
+        return cls(num_classes, recipe.label_smoothing)
+
+    @classmethod
+    def targets(cls, data: Dataset, split: Split) -> np.ndarray:
+        """Return the masks."""
+        if split.masks is None:
+            raise DataError(f"{data.name} has no masks to learn segmentation from. Use for example mnist_scenes.")
+        return split.masks
+
+    @classmethod
+    def named(cls, class_names: Sequence[str]) -> tuple[str, ...]:
+        """Return the background, then the classes."""
+        return ("background", *class_names)
+
+    @classmethod
+    def check_outputs(cls, spec: ModelSpec, model: keras.Model, num_classes: int) -> None:
+        """A class's logit for each pixel of the image."""
+        wanted = (*model.inputs[0].shape[:3], num_classes)
+        for output in model.outputs:
+            shape, dtype = tuple(output.shape), keras.backend.standardize_dtype(output.dtype)
+            if shape != wanted or dtype != "float32":
+                raise ModelError(
+                    f"{spec.name} must end in float32 logits of shape {wanted}, one for each pixel and class, but its "
+                    f'output is {dtype} of shape {shape}. End it with Conv2D(num_classes, 1, dtype="float32").'
+                )
+
+    @classmethod
+    def invented(cls, spec: ModelSpec, images: np.ndarray, rng: np.random.Generator) -> tuple[Split, tuple[str, ...]]:
+        """Give each image a rectangle of some class."""
+        from zoo.data import Split
+
+        height, width = images.shape[1:3]
+        masks = np.zeros(images.shape[:3], np.uint8)
+        for mask, label in zip(masks, rng.integers(0, spec.num_classes, len(images)), strict=True):
+            top, left = rng.integers(0, max(1, height // 2)), rng.integers(0, max(1, width // 2))
+            mask[top : top + height // 2, left : left + width // 2] = label
+        names = tuple(map(str, range(1, spec.num_classes)))
+        return Split(images, np.zeros(len(images), np.int64), masks=masks), names
+
+    def loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """Return the mean cross-entropy of each image's pixels, in nats."""
+        if not self.label_smoothing:
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.cast(targets, tf.int32), logits=outputs)
+        else:
+            spread = self.label_smoothing / self.num_classes
+            smooth = tf.one_hot(
+                tf.cast(targets, tf.int32), self.num_classes, 1.0 - self.label_smoothing + spread, spread
+            )
+            losses = tf.nn.softmax_cross_entropy_with_logits(labels=smooth, logits=outputs)
+        return tf.reduce_mean(losses, axis=(1, 2))
+
+    def count_correct(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """Return the sum of the images' shares of right pixels."""
+        right = tf.equal(tf.argmax(outputs, axis=-1, output_type=tf.int32), tf.cast(targets, tf.int32))
+        pixels = tf.cast(tf.size(targets[0]), tf.float64)
+        return tf.math.count_nonzero(right, dtype=tf.float64) / pixels
+
+    def plain(self) -> Segmentation:
+        """Return it without label smoothing."""
+        return Segmentation(self.num_classes)
+
+    def measure(self, answers: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+        """Return ``mean_iou``: intersection over union of each class over all pixels, averaged over the classes."""
+        metric = keras.metrics.MeanIoU(self.num_classes, sparse_y_pred=False)
+        for masks, outputs in answers:
+            metric.update_state(masks, outputs)
+        return {"mean_iou": float(metric.result())}
+
+    def read(self, outputs: np.ndarray) -> list[np.ndarray]:
+        """Return the likeliest class of each pixel, uint8 (H, W)."""
+        return list(outputs.argmax(axis=-1).astype(np.uint8))
+
+    def quality(self, target: np.ndarray, answer: np.ndarray) -> float:
+        """Return the mean intersection over union of the classes that are in the image, or are said to be."""
+        intersection, union = self._overlap(target, answer)
+        return float((intersection[union > 0] / union[union > 0]).mean())
+
+    def per_class(self, targets: np.ndarray, answers: list[np.ndarray], names: tuple[str, ...]) -> list[dict[str, Any]]:
+        """Return ``iou`` of each class over all pixels."""
+        intersection, union = self._overlap(targets, np.stack(answers))
+        shares = zip(names, intersection.tolist(), union.tolist(), strict=True)
+        return [{"name": name, "iou": both / either if either else None} for name, both, either in shares]
+
+    def draw(
+        self, image: np.ndarray, answer: np.ndarray, names: tuple[str, ...], *, target: bool = False
+    ) -> np.ndarray:
+        """Tint each pixel by its class."""
+        del target
+        return draw_objects(image, None, names, mask=answer)
+
+    def describe(self, answer: np.ndarray, names: tuple[str, ...], image_shape: tuple[int, ...]) -> dict[str, Any]:
+        """Return ``pixels``, how many each class that is there has."""
+        del image_shape
+        found, counts = np.unique(answer, return_counts=True)
+        return {"pixels": {names[label]: int(count) for label, count in zip(found, counts, strict=True)}}
+
+    def _overlap(self, targets: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return intersection and union of each class, in pixels."""
+        pairs = targets.astype(np.int64) * self.num_classes + answers
+        counts = np.bincount(pairs.ravel(), minlength=self.num_classes**2).reshape(self.num_classes, -1)
+        intersection = np.diagonal(counts)
+        return intersection, counts.sum(axis=0) + counts.sum(axis=1) - intersection
