@@ -1,5 +1,6 @@
 """The few layers that the papers need and Keras does not have. Importing them registers each with Keras."""
 
 from zoo.layers.normalization import LocalResponseNormalization
+from zoo.layers.pooling import MaxPoolingWithPositions, Unpooling
 
-__all__ = ["LocalResponseNormalization"]
+__all__ = ["LocalResponseNormalization", "MaxPoolingWithPositions", "Unpooling"]
