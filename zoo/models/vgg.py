@@ -137,6 +137,7 @@ def vgg_small(
     *,
     input_shape: tuple[int, int, int] = (28, 28, 1),
     num_classes: int = 10,
+    filters: Sequence[int] = (32, 64, 128),
     dropout: float = 0.5,
     features: bool = False,
 ) -> keras.Model:
@@ -145,8 +146,9 @@ def vgg_small(
     Args:
         input_shape: (height, width, channels), at least 8x8.
         num_classes: number of logits.
+        filters: of the stages.
         dropout: share of units dropped after the hidden dense layer.
         features: return the last map of each stage, ``stride_1`` to ``stride_4``, instead of logits.
     """
     size: dict[str, Any] = {"input_shape": input_shape, "num_classes": num_classes, "features": features}
-    return _vgg("vgg_small", (2, 2, 2), (32, 64, 128), (128,), **size, dropout=dropout, normalized=True)
+    return _vgg("vgg_small", [2] * len(filters), filters, (128,), **size, dropout=dropout, normalized=True)
