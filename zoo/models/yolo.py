@@ -1,0 +1,167 @@
+"""YOLO: boxes and classes of a whole image at once, by a grid, later with anchors (Redmon et al. 2016, 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from zoo import registry
+from zoo.errors import ModelError
+from zoo.lazy import keras
+from zoo.registry import register
+from zoo.spec import Paper, Recipe
+from zoo.tasks.detectors import YoloV1, YoloV3
+
+YOU_ONLY_LOOK_ONCE = Paper(
+    title="You Only Look Once: Unified, Real-Time Object Detection",
+    authors="J. Redmon, S. Divvala, R. Girshick, A. Farhadi",
+    year=2016,
+    venue="CVPR 2016",
+    url="https://arxiv.org/abs/1506.02640",
+)
+INCREMENTAL = Paper(
+    title="YOLOv3: An Incremental Improvement",
+    authors="J. Redmon, A. Farhadi",
+    year=2018,
+    venue="arXiv 1804.02767",
+    url="https://arxiv.org/abs/1804.02767",
+)
+GRID = YoloV1(stride=8)
+# By k-means over the training scenes of mnist_scenes (find_anchors, 6 of them), three for each map.
+ANCHORED = YoloV3(
+    strides=(8, 4),
+    anchors=(((0.30, 0.30), (0.39, 0.28), (0.36, 0.36)), ((0.30, 0.14), (0.23, 0.19), (0.31, 0.23))),
+)
+SMALL = {"filters": [16, 32, 64]}
+TRUNK = (
+    "The backbone is vgg_small with half its filters, trained from the start; the paper's is a Darknet for ImageNet."
+)
+
+
+def _trunk(
+    name: str, input_shape: tuple[int, int, int], backbone: str, options: Mapping[str, Any]
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Return the image, and the backbone's map of stride 4. Raises `ModelError` for sides that 8 does not divide."""
+    if any(size % 8 for size in input_shape[:2]):
+        raise ModelError(f"{name} takes images whose sides are multiples of 8, received {input_shape}.")
+    trunk = registry.get(backbone).build(input_shape=input_shape, features=True, **options)
+    return trunk.inputs[0], trunk.output["stride_4"]
+
+
+def _convolved(x: keras.KerasTensor, width: int, name: str, size: int = 3, strides: int = 1) -> keras.KerasTensor:
+    """A convolution, normalised, with the leaky activation of all YOLOs."""
+    layers = keras.layers
+    x = layers.Conv2D(width, size, strides, padding="same", use_bias=False, name=name)(x)
+    x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
+    return layers.LeakyReLU(0.1, name=f"{name}_leaky")(x)
+
+
+@register(
+    task="detection",
+    params=445_220,
+    trainable_params=444_004,
+    macs=62_095_360,
+    paper=YOU_ONLY_LOOK_ONCE,
+    detector=GRID,
+    deviations=(
+        "A grid of cells of 8 pixels, which is 8x8 for a scene, where the paper's is 7x7 for any image.",
+        "Convolutions to the end, where the paper has two dense layers, so that images may have other sizes.",
+        "Batch normalisation, which came with the second version.",
+        TRUNK,
+        "No augmentation by scaling, moving and changing colours.",
+    ),
+    min_size=(32, 32),
+    recipes={
+        "default": Recipe(
+            note="One-cycle Adam.",
+            dataset="mnist_scenes",
+            epochs=8,
+            batch_size=32,
+            learning_rate=3e-3,
+            schedule="one_cycle",
+        )
+    },
+)
+def yolo_v1(
+    *,
+    input_shape: tuple[int, int, int] = (64, 64, 1),
+    num_classes: int = 10,
+    backbone: str = "vgg_small",
+    backbone_options: Mapping[str, Any] = SMALL,
+    width: int = 128,
+) -> keras.Model:
+    """YOLO, first version: each cell of a grid says two boxes and one class.
+
+    Args:
+        input_shape: (height, width, channels), at least 32x32, multiples of 8.
+        num_classes: classes of objects.
+        backbone: any of the zoo's classifiers that returns a map of stride 4 with ``features=True``.
+        backbone_options: passed to its builder.
+        width: filters of the convolutions behind it.
+    """
+    layers = keras.layers
+    image, x = _trunk("yolo_v1", input_shape, backbone, backbone_options)
+    x = _convolved(x, width, "conv1", strides=2)
+    x = _convolved(x, width, "conv2")
+    x = _convolved(x, width, "conv3")
+    cells = layers.Conv2D(GRID.boxes * 5 + num_classes, 1, dtype="float32", name="cells")(x)
+    return keras.Model(image, cells, name="yolo_v1")
+
+
+@register(
+    task="detection",
+    params=360_938,
+    trainable_params=359_274,
+    macs=73_080_832,
+    paper=INCREMENTAL,
+    detector=ANCHORED,
+    deviations=(
+        "Two maps, of strides 8 and 4, where the paper has three of 32, 16 and 8.",
+        TRUNK,
+        "Anchors are those of the scenes of digits, found as the paper finds COCO's.",
+        "No training at several sizes, and no augmentation.",
+    ),
+    min_size=(32, 32),
+    recipes={
+        "default": Recipe(
+            note="One-cycle Adam.",
+            dataset="mnist_scenes",
+            epochs=6,
+            batch_size=32,
+            learning_rate=3e-3,
+            schedule="one_cycle",
+        )
+    },
+)
+def yolo_v3(
+    *,
+    input_shape: tuple[int, int, int] = (64, 64, 1),
+    num_classes: int = 10,
+    backbone: str = "vgg_small",
+    backbone_options: Mapping[str, Any] = SMALL,
+    width: int = 64,
+) -> keras.Model:
+    """YOLO, third version: anchors at two resolutions, the fine one beside the coarse one enlarged.
+
+    Args:
+        input_shape: (height, width, channels), at least 32x32, multiples of 8.
+        num_classes: classes of objects.
+        backbone: any of the zoo's classifiers that returns a map of stride 4 with ``features=True``.
+        backbone_options: passed to its builder.
+        width: filters of the convolutions behind it.
+    """
+    layers = keras.layers
+    image, fine = _trunk("yolo_v3", input_shape, backbone, backbone_options)
+    coarse = _convolved(fine, width, "coarse_conv1", strides=2)
+    coarse = _convolved(coarse, 2 * width, "coarse_conv2")
+    coarse = _convolved(coarse, width, "coarse_conv3", size=1)
+    up = layers.UpSampling2D(2, name="fine_up")(_convolved(coarse, width // 2, "fine_reduced", size=1))
+    fine = layers.Concatenate(name="fine_beside")([fine, up])
+    fine = _convolved(fine, width, "fine_conv1", size=1)
+    said = []
+    for stride, anchors, x in zip(ANCHORED.strides, ANCHORED.anchors, (coarse, fine), strict=True):
+        x = _convolved(x, 2 * width, f"stride_{stride}_conv")
+        head = layers.Conv2D(len(anchors) * (5 + num_classes), 1, name=f"stride_{stride}_boxes")(x)
+        said.append(layers.Reshape((-1, 5 + num_classes), name=f"stride_{stride}_rows")(head))
+    outputs = layers.Concatenate(axis=1, dtype="float32", name="boxes")(said)
+    return keras.Model(image, outputs, name="yolo_v3")
