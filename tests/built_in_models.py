@@ -12,8 +12,11 @@ def _is_small(spec: ModelSpec) -> bool:
     return not spec.takes_photographs and (spec.macs or 0) < 50e6
 
 
-SMALL = sorted(name for name in registry.built_ins() if _is_small(registry.get(name)))
-LARGE = sorted(set(registry.built_ins()) - set(SMALL))
+CLASSIFIERS = [name for name in registry.built_ins() if registry.get(name).task == "classification"]
+SCENES = sorted(set(registry.built_ins()) - set(CLASSIFIERS))
+"""Detectors and segmenters."""
+SMALL = sorted(name for name in CLASSIFIERS if _is_small(registry.get(name)))
+LARGE = sorted(set(CLASSIFIERS) - set(SMALL))
 EVERY = [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
 QUICK = [name if (registry.get(name).macs or 0) < 6e6 else pytest.param(name, marks=pytest.mark.slow) for name in SMALL]
 """The small ones to train a step; in the slow tests those that take seconds for it too."""

@@ -163,13 +163,17 @@ def evaluate_command(models: tuple[str, ...], as_json: bool, **arguments: Any) -
 @main.command("predict")
 @click.argument("run")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path), help="Draw boxes or masks into this folder. [default: here]")
 @JSON_OPTION
-def predict_command(run: str, images: tuple[Path, ...], as_json: bool) -> None:
-    """Say what the model of RUN sees in each of IMAGES (PNG, JPEG ... of any size and polarity)."""
+def predict_command(run: str, images: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
+    """Say what the model of RUN sees in each of IMAGES (PNG, JPEG ... of any size and polarity).
+
+    What a detector or a segmenter finds is also drawn, into <image>-<model>.png.
+    """
     load_tensorflow()
     from zoo.evaluation.predict import predict
 
-    report_result(as_json, predict(run, images), show.print_predictions)
+    report_result(as_json, predict(run, images, output=output), show.print_predictions)
 
 
 @main.group("runs", cls=ReportingGroup, invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]")

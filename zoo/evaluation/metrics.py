@@ -17,6 +17,7 @@ from zoo.data import load as load_dataset
 from zoo.environment import environment, version
 from zoo.errors import ModelError
 from zoo.evaluation.outputs import Outputs, averaged, compute_outputs
+from zoo.evaluation.scenes import measure_scenes, scene_task
 from zoo.evaluation.scores import sample_predictions, score, top_confusions
 from zoo.evaluation.subject import (
     Ensemble,
@@ -32,10 +33,9 @@ from zoo.files import atomic_write
 from zoo.plugins.discovery import readable_entry_points
 from zoo.recipe import plain
 from zoo.report.evaluation_report import write_page, write_plots
-from zoo.tasks import task_for
 from zoo.training.devices import place
 
-SCHEMA = "zoo.evaluation/2"
+SCHEMA, SCENE_SCHEMA = "zoo.evaluation/2", "zoo.scene_evaluation/1"
 FILE = "evaluation.json"
 VERSIONS = ("zoo", "python", "tensorflow", "keras", "numpy", "platform", "cpu")
 
@@ -80,17 +80,31 @@ def evaluate(
     """
     began = time.perf_counter()
     subject = open_subjects(model)
-    for member in subject.members:
-        if member.run is not None:
-            task_for(member.run.document["task"])
+    task = scene_task(subject)
     data = dataset
     if not isinstance(data, Dataset):
         folder = subject.data_dir if data is None and data_dir is None else data_dir
         data = load_dataset(data or subject.default_dataset, data_dir=folder, announce=announce)
-    check_fits(subject, data)
+    if task is None:
+        check_fits(subject, data)
     wanted = Path(output) if output is not None else subject.output_folder(data, data_dir)
     with evaluation_folder(wanted) as folder:
         placement = place(subject.recipe, device=device)
+        circumstances = {
+            "device": placement.device,
+            "device_name": placement.device_name,
+            "environment": _versions(),
+            "command": command(subject, dataset, data_dir, output),
+            "folder": str(folder),
+        }
+        what = _what(subject, data, announce or _say_nothing)
+        if task is not None:
+            with tf.device(placement.tensorflow_device):
+                measured = measure_scenes(subject.members[0], task, data, folder)
+            document = plain({"schema": SCENE_SCHEMA, **what, **measured, **circumstances})
+            document["files"].append(FILE)
+            document["timing"]["total_s"] = time.perf_counter() - began
+            return _write_document(document, folder)
         with tf.device(placement.tensorflow_device):
             answers = [compute_outputs(member.network, data.test.images) for member in subject.members]
         outputs = _together(subject, answers)
@@ -98,14 +112,13 @@ def evaluate(
             measured = _measured(subject, data, outputs)
         document = {
             "schema": SCHEMA,
-            **_what(subject, data, outputs, announce or _say_nothing),
+            **what,
+            "class_names": _class_names(data, outputs),
+            "outputs": outputs.kind,
+            "non_finite_images": outputs.non_finite,
             "members": _members(subject, answers, data.test.labels),
             **measured,
-            "device": placement.device,
-            "device_name": placement.device_name,
-            "environment": _versions(),
-            "command": command(subject, dataset, data_dir, output),
-            "folder": str(folder),
+            **circumstances,
             "timing": {"evaluate_s": outputs.seconds},
         }
         return _write(plain(document), subject, data, folder, began)
@@ -140,7 +153,7 @@ def _members(subject: Subject | Ensemble, answers: Sequence[Outputs], labels: np
     ]
 
 
-def _what(subject: Subject | Ensemble, data: Dataset, outputs: Outputs, tell: Callable[[str], None]) -> dict[str, Any]:
+def _what(subject: Subject | Ensemble, data: Dataset, tell: Callable[[str], None]) -> dict[str, Any]:
     """Which model was measured on which images."""
     same_data = subject.same_data(data)
     if same_data is False:
@@ -155,10 +168,7 @@ def _what(subject: Subject | Ensemble, data: Dataset, outputs: Outputs, tell: Ca
         "same_data": same_data,
         "same_classes": subject.same_classes(data),
         "images": len(data.test),
-        "class_names": _class_names(data, outputs),
         "input": "raw 0..255 images, float32",
-        "outputs": outputs.kind,
-        "non_finite_images": outputs.non_finite,
     }
 
 
@@ -205,7 +215,15 @@ def _write(
         document["files"] = [*plots.files, "report.html", FILE]
         document["timing"]["total_s"] = time.perf_counter() - began
         write_page(document, run, plots, data.test.images, folder / "report.html")
-        text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return _write_document(document, folder)
+
+
+def _write_document(document: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Write the document, and return it."""
+    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
+    try:
         atomic_write(folder / FILE, _numbers_on_one_line(text) + "\n")
     except OSError as error:
         raise unwritable(folder, error) from error

@@ -11,14 +11,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from zoo import registry
 from zoo.errors import ImageError, ModelError
 from zoo.evaluation.digits import prepare_digit
 from zoo.evaluation.images import load_image, prepare_photo
+from zoo.files import atomic_path
 from zoo.report.text import printable
 from zoo.spec import Run
+from zoo.tasks import task_for
+from zoo.tasks.task import SceneTask
 from zoo.training.saving import load_run
 
-SCHEMA = "zoo.predictions/1"
+SCHEMA, SCENE_SCHEMA = "zoo.predictions/1", "zoo.scene_predictions/1"
 DIGIT_DATASETS = ("mnist", "digits")
 
 BATCH = 128
@@ -43,20 +47,31 @@ class Prediction:
         return asdict(self) | {"probabilities": list(self.probabilities)}
 
 
-def predict(run: Run | str | Path, images: Sequence[str | os.PathLike[str]]) -> dict[str, Any]:
-    """Classify image files with a run's model, each prepared as the images it was trained on were.
+def predict(
+    run: Run | str | Path, images: Sequence[str | os.PathLike[str]], *, output: str | Path | None = None
+) -> dict[str, Any]:
+    """Ask a run's model about image files, each prepared as the images it was trained on were.
 
     Handwritten digits go through MNIST's own preparation (`prepare_digit`), anything else is resized.
 
+    Args:
+        run: a `Run`, its folder, or the folder's name inside ``runs/``.
+        images: files.
+        output: for a model that finds places in images, the folder for its pictures; the current one if not given.
+
     Returns:
-        A JSON-able document: `class_names`, and `predictions`, one per file in the same order.
+        A JSON-able document: `class_names`, and `predictions`, one per file in the same order. A classifier's hold
+        `label` and `probabilities`; those of a detector `objects`, of a segmenter `pixels`, and both a `picture`.
 
     Raises:
         RunError: there is no such run, or its model cannot be read.
-        ImageError: a file cannot be read as an image; the message names it.
+        ImageError: a file cannot be read as an image; the message names it. Or a picture cannot be written.
     """
     run = run if isinstance(run, Run) else load_run(run)
     document = run.document
+    kind = task_for(document["task"])
+    if issubclass(kind, SceneTask):
+        return predict_scenes(run, kind, images, Path(output or "."))
     predictions = predict_images(
         run.model,
         images,
@@ -95,7 +110,7 @@ def predict_images(
         ImageError: a file cannot be read as an image, or shows no digit; the message names it.
         ModelError: the model's output is not (N, classes) logits, or not finite.
     """
-    images = [_prepared(path, image_shape, prepare) for path in paths]
+    images = [prepared(path, image_shape, prepare) for path in paths]
     predictions: list[Prediction] = []
     for start in range(0, len(images), BATCH):
         batch = np.stack(images[start : start + BATCH]).astype(np.float32)
@@ -113,7 +128,42 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def _prepared(path: str | os.PathLike[str], image_shape: Shape, prepare: Prepare) -> np.ndarray:
+def predict_scenes(
+    run: Run, kind: type[SceneTask], paths: Sequence[str | os.PathLike[str]], folder: Path
+) -> dict[str, Any]:
+    """Say what places a run's model finds in image files, and draw each into ``<name>-<model>.png`` in `folder`.
+
+    Places are given in the pixels of the file. Returns and raises as `predict`.
+    """
+    document = run.document
+    shape, names = tuple(run.model.input_shape[1:]), kind.named(document["class_names"])
+    task = kind.of(run.recipe, np.zeros(0), len(names), spec=registry.get(document["model"]), image_shape=shape)
+    images = [prepared(path, shape, prepare_photo) for path in paths]
+    predictions = []
+    for path, image in zip(paths, images, strict=True):
+        (answer,) = task.read(np.asarray(run.model(image[None].astype(np.float32), training=False)))
+        picture = folder / f"{Path(path).stem}-{document['model'].replace('/', '-')}.png"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with atomic_path(picture) as temporary:
+                Image.fromarray(task.draw(image, answer, names)).save(temporary, "PNG")
+        except OSError as error:
+            raise ImageError(
+                f"{picture} cannot be written: {error.strerror or error}. Choose another --output."
+            ) from error
+        size = load_image(path).size
+        said = task.describe(answer, names, (size[1], size[0], shape[2]))
+        predictions.append({"path": os.fspath(path), "picture": str(picture), **said})
+    return {
+        "schema": SCENE_SCHEMA,
+        "run": str(run.folder),
+        "model": document["model"],
+        "class_names": list(names),
+        "predictions": predictions,
+    }
+
+
+def prepared(path: str | os.PathLike[str], image_shape: Shape, prepare: Prepare) -> np.ndarray:
     image = load_image(path)
     try:
         return prepare(image, image_shape)

@@ -11,6 +11,7 @@ from zoo.report.tables import Column, print_table
 from zoo.report.text import printable
 
 Document = Mapping[str, Any]
+OTHER_MEASURES = {"ap": "AP (COCO)", "ap50": "AP50", "voc_ap": "AP (VOC 2007)", "mean_iou": "Mean IoU"}
 
 
 def print_models(models: Sequence[Document]) -> None:
@@ -65,6 +66,9 @@ def print_run(run: Document) -> None:
     metrics, timing = run["metrics"], run["timing"]
     print()
     print(f"Test accuracy  {metrics['test_accuracy']:.2%}   (loss {_number(metrics['test_loss'])})")
+    for name, words in OTHER_MEASURES.items():
+        if f"test_{name}" in metrics:
+            print(f"{words:15}{_share(metrics[f'test_{name}'])}")
     if "validation_accuracy" in metrics:
         print(f"Validation     {metrics['validation_accuracy']:.2%}   (loss {_number(metrics['validation_loss'])})")
     print(
@@ -99,6 +103,9 @@ def print_seeds(document: Document) -> None:
 
 def print_evaluation(document: Document) -> None:
     """What ``zoo evaluate`` shows: the headline, the other numbers, what goes wrong, and where the page is."""
+    if "words" in document:
+        _print_scenes(document)
+        return
     metrics, images = document["metrics"], document["images"]
     wrong = images - round(metrics["test_accuracy"] * images)
     print(printable(f"{document['model']} on the {images:,} test images of {document['dataset']}:"))
@@ -115,6 +122,24 @@ def print_evaluation(document: Document) -> None:
         print_table(["model", Column("accuracy", "right"), "where"], rows)
     print()
     print(printable(f"Report  {document['folder']}/report.html"))
+
+
+def _print_scenes(document: Document) -> None:
+    """The same for a model whose answers are places in the image."""
+    metrics = document["metrics"]
+    print(printable(f"{document['model']} on the {document['images']:,} test images of {document['dataset']}:"))
+    for name, words in document["words"].items():
+        print(f"{words:12} {_share(metrics[f'test_{name}'])}")
+    print(f"{'accuracy':12} {_share(metrics['test_accuracy'])}\n")
+    names = [name for name in document["per_class"][0] if name != "name"]
+    rows = [(row["name"], *(_share(row[name]) for name in names)) for row in document["per_class"]]
+    print_table(["class", *(Column(name, "right") for name in names)], rows)
+    print()
+    print(printable(f"Report  {document['folder']}/report.html"))
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2%}"
 
 
 def _print_scores(document: Document, wrong: int) -> None:
@@ -148,8 +173,22 @@ def _interval(bounds: Sequence[float] | None) -> str:
 def print_predictions(document: Document) -> None:
     """What ``zoo predict`` shows, image by image."""
     for prediction in document["predictions"]:
+        if "picture" in prediction:
+            _print_places(prediction)
+            continue
         lines = prediction_lines(prediction["path"], prediction["probabilities"], document["class_names"])
         print("\n".join(lines))
+
+
+def _print_places(prediction: Document) -> None:
+    """What a detector or a segmenter found in one image, and where it is drawn."""
+    print(printable(prediction["path"]))
+    for found in prediction.get("objects", ()):
+        box = ", ".join(f"{edge:.0f}" for edge in found["box"])
+        print(printable(f"  {found['label']}  {found['score']:.1%}  left, top, right, bottom: {box}"))
+    for name, count in prediction.get("pixels", {}).items():
+        print(printable(f"  {name}: {count:,} pixels"))
+    print(printable(f"  drawn in {prediction['picture']}"))
 
 
 def print_datasets(datasets: Sequence[Document]) -> None:
