@@ -2,6 +2,7 @@
 
     python benchmarks/series.py --seeds 3
     python benchmarks/series.py --seeds 1 --dataset fashion_mnist
+    python benchmarks/series.py --dataset mnist_scenes
 
 Each seed is a ``zoo train`` of its own, the models taking turns, so let nothing else run. What is trained already, by
 the same recipe, is in the record and is not trained again: an interrupted series goes on. ``--again`` forgets it first.
@@ -32,12 +33,14 @@ MORE = (("speedrun", "small"), ("speedrun", "99.4"), ("speedrun", "99.6"), ("spe
 """Recipes that are measured beside the default ones."""
 
 
-def work(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the models and recipes of the series, the cheap ones first."""
+def work(names: Sequence[str], dataset: str) -> list[tuple[str, str]]:
+    """Return the models and recipes of the series, the cheap ones first: those that the dataset has targets for."""
     own = [registry.get(name) for name in registry.built_ins()]
     small = sorted((spec for spec in own if not spec.takes_photographs), key=lambda spec: spec.macs or 0)
-    pairs = [(spec.name, "default") for spec in small if spec.task == "classification"]
-    return [pair for pair in [*pairs, *MORE] if not names or pair[0] in names]
+    scenes = dataset.startswith("mnist_scenes")
+    chosen = [spec for spec in small if spec.recipe().dataset.startswith("mnist_scenes") == scenes]
+    pairs = [(spec.name, "default") for spec in chosen] + ([] if scenes else list(MORE))
+    return [pair for pair in pairs if not names or pair[0] in names]
 
 
 def recipe_values(model: str, recipe: str, dataset: str) -> dict[str, Any]:
@@ -68,7 +71,7 @@ def train(model: str, recipe: str, dataset: str, seed: int) -> dict[str, Any]:
         "seed": seed,
         "params": run["params"],
         "macs": macs(model, recipe),
-        "test_accuracy": run["metrics"]["test_accuracy"],
+        **run["metrics"],
         "train_s": run["timing"]["train_s"],
         "seconds_to_target": seconds_to(TARGET, run["history"]),
         "cpu": run["environment"]["cpu"],
@@ -117,7 +120,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="Forget what the record holds.")
     arguments = parser.parse_args()
     path = arguments.record or FOLDER / f"series-{arguments.dataset.replace('_', '-')}.json"
-    pairs = work(arguments.models)
+    pairs = work(arguments.models, arguments.dataset)
     held = json.loads(path.read_text(encoding="utf-8")) if path.is_file() and not arguments.again else {}
     rows = held.get("rows", [])
     record = {"dataset": arguments.dataset, "environment": environment(), "rows": rows, "latency": {}}
@@ -129,7 +132,8 @@ def main() -> None:
         ]
         rows.append(row)
         atomic_write(path, json.dumps(record, indent=1) + "\n")
-        told = f"{row['test_accuracy']:.2%} after {row['train_s']:.1f} s"
+        measures = {name: value for name, value in row.items() if name.startswith("test_") and name != "test_loss"}
+        told = ", ".join(f"{name} {value:.2%}" for name, value in measures.items()) + f" after {row['train_s']:.1f} s"
         print(f"{model}, {recipe}, seed {seed}: {told}", file=sys.stderr, flush=True)
     if arguments.dataset == "mnist":
         record["latency"] |= latencies(sorted({model for model, _ in pairs}))

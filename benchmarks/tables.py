@@ -27,6 +27,7 @@ from zoo.report import benchmark_sentences, markdown
 FOLDER = Path(__file__).resolve().parent
 README = FOLDER.parent / "README.md"
 SERIES = FOLDER / "series-mnist.json", FOLDER / "series-fashion-mnist.json"
+SCENES = FOLDER / "series-mnist-scenes.json"
 BATCH = 128
 
 
@@ -69,6 +70,7 @@ SERIES_HEADERS = (
     "model", "paper", "parameters", "MACs", "accuracy, %", "training, s", "to 99%, s", "one image, ms",
     "Fashion-MNIST, %",
 )  # fmt: skip
+SCENES_HEADERS = ("model", "paper", "parameters", "MACs", "AP50", "AP (COCO)", "mean IoU", "training, s")
 HEADERS = (
     "model", "training, float32", "training, bfloat16", "answering, float32", "answering, bfloat16", "one image, ms",
 )  # fmt: skip
@@ -125,6 +127,40 @@ def series_table(record: Mapping[str, Any], fashion: Mapping[str, Any]) -> list[
         f"{markdown.plain_text(facts['cpu'])}, {facts['cpus_allowed']} processors; tensorflow {facts['tensorflow']}, "
         f"keras {facts['keras']}. Not run on a GPU. `python benchmarks/series.py` measures it anew; "
         "[the record](benchmarks/series-mnist.json).",
+    ]
+
+
+def scenes_table(record: Mapping[str, Any]) -> list[str]:
+    """Return the lines of the table of detectors and segmenters."""
+    own: dict[str, list[Mapping[str, Any]]] = {}
+    for row in record["rows"]:
+        own.setdefault(row["model"], []).append(row)
+    rows = []
+    for model in sorted(own, key=lambda name: (registry.get(name).task, registry.get(name).macs)):
+        spec, runs = registry.get(model), own[model]
+        paper = spec.paper
+        measures = [
+            _mean_of(runs, f"test_{name}", 100) if f"test_{name}" in runs[0] else ""
+            for name in ("ap50", "ap", "mean_iou")
+        ]
+        rows.append(
+            (
+                model,
+                f"{paper.authors.partition(',')[0].split()[-1]} et al. {paper.year}" if paper else "our own",
+                f"{spec.params:,}",
+                f"{spec.macs:,}",
+                *measures,
+                _mean_of(runs, "train_s"),
+            )
+        )
+    facts, seeds = record["environment"], len(next(iter(own.values())))
+    return [
+        *markdown.table(SCENES_HEADERS, rows, right=[False, False] + [True] * 6),
+        "",
+        f"2,000 test scenes of 64x64 pixels, in percent: mean ± standard deviation, n = {seeds} seeds. "
+        f"{markdown.plain_text(facts['cpu'])}, {facts['cpus_allowed']} processors; tensorflow {facts['tensorflow']}, "
+        f"keras {facts['keras']}. Not run on a GPU. `python benchmarks/series.py --dataset mnist_scenes`; "
+        "[the record](benchmarks/series-mnist-scenes.json).",
     ]
 
 
@@ -252,6 +288,7 @@ def pages() -> dict[Path, str]:
             "peers": peers_table(measured),
             "speed": speed,
             "photographs": published_table(),
+            "scenes": scenes_table(json.loads(SCENES.read_text(encoding="utf-8"))),
             "series": series_table(*(json.loads(path.read_text(encoding="utf-8")) for path in SERIES)),
         },
     )
