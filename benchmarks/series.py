@@ -39,7 +39,9 @@ def work(names: Sequence[str], dataset: str) -> list[tuple[str, str]]:
     small = sorted((spec for spec in own if not spec.takes_photographs), key=lambda spec: spec.macs or 0)
     scenes = dataset.startswith("mnist_scenes")
     chosen = [spec for spec in small if spec.recipe().dataset.startswith("mnist_scenes") == scenes]
-    pairs = [(spec.name, "default") for spec in chosen] + ([] if scenes else list(MORE))
+    named = "fashion" if dataset == "fashion_mnist" else "default"
+    pairs = [(spec.name, named if named in spec.recipes else "default") for spec in chosen]
+    pairs += list(MORE) if dataset == "mnist" else []
     return [pair for pair in pairs if not names or pair[0] in names]
 
 

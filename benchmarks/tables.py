@@ -23,6 +23,7 @@ from zoo import registry
 from zoo.benchmarking import record
 from zoo.files import atomic_write
 from zoo.report import benchmark_sentences, markdown
+from zoo.spec import ModelSpec
 
 FOLDER = Path(__file__).resolve().parent
 README = FOLDER.parent / "README.md"
@@ -67,10 +68,10 @@ PEER_HEADERS = (
 )  # fmt: skip
 PUBLISHED_HEADERS = ("name", "paper", "input", "parameters", "10^9 MACs", "others count")
 SERIES_HEADERS = (
-    "model", "paper", "parameters", "MACs", "accuracy, %", "training, s", "to 99%, s", "one image, ms",
+    "model", "paper", "parameters", "MACs", "accuracy, %", "training, s", "to 99%, s", "n", "one image, ms",
     "Fashion-MNIST, %",
 )  # fmt: skip
-SCENES_HEADERS = ("model", "paper", "parameters", "MACs", "AP50", "AP (COCO)", "mean IoU", "training, s")
+SCENES_HEADERS = ("model", "paper", "parameters", "MACs", "AP50", "AP (COCO)", "mean IoU", "training, s", "n")
 HEADERS = (
     "model", "training, float32", "training, bfloat16", "answering, float32", "answering, bfloat16", "one image, ms",
 )  # fmt: skip
@@ -83,7 +84,7 @@ def published_table() -> list[str]:
     for spec in (registry.get(name) for name in registry.list_models() if name in own):
         if spec.paper is None or not spec.takes_photographs:
             continue
-        paper = f"{spec.paper.authors.partition(',')[0].split()[-1]} et al. {spec.paper.year}"
+        paper = _cited(spec)
         size = "x".join(map(str, spec.input_shape[:2]))
         others = ", ".join(dict.fromkeys(f"{cited.macs / 1e9:.3g}" for cited in spec.cited_macs))
         rows.append((spec.name, paper, size, f"{spec.params:,}", f"{spec.macs / 1e9:.2f}", others))
@@ -91,83 +92,95 @@ def published_table() -> list[str]:
 
 
 def series_table(record: Mapping[str, Any], fashion: Mapping[str, Any]) -> list[str]:
-    """Return the lines of the table of small models by their recipes, and what they reach on another dataset."""
-    rows, own = [], {}
-    for row in record["rows"]:
-        own.setdefault((row["model"], row["recipe"]), []).append(row)
-    other = {(row["model"], row["recipe"]): row for row in fashion["rows"]}
-    order = sorted(own, key=lambda pair: (registry.get(pair[0]).macs, pair))
-    for model, recipe in order:
-        runs = own[model, recipe]
-        spec = registry.get(model)
-        paper = spec.paper
+    """Return the lines of the table of small classifiers by their recipes, and what they reach on another dataset."""
+    own, other = _by_recipe(record), _by_recipe(fashion)
+    rows = []
+    for model, recipe in sorted({*_small("classification"), *own}, key=lambda pair: (registry.get(pair[0]).macs, pair)):
+        spec, runs = registry.get(model), own.get((model, recipe), [])
         rows.append(
             (
-                model if recipe == "default" else f"{model}, {recipe}",
-                f"{paper.authors.partition(',')[0].split()[-1]} et al. {paper.year}" if paper else "our own",
-                f"{runs[0]['params']:,}",
-                f"{runs[0]['macs']:,}",
+                f"`{model}`" if recipe == "default" else f"`{model}`, {recipe}",
+                _cited(spec),
+                f"{runs[0]['params'] if runs else spec.params:,}",
+                f"{runs[0]['macs'] if runs else spec.macs:,}",
                 _mean_of(runs, "test_accuracy", 100),
                 _mean_of(runs, "train_s"),
                 _mean_of(runs, "seconds_to_target"),
+                str(len(runs)),
                 _latency(record, runs),
-                f"{100 * other[model, recipe]['test_accuracy']:.2f}" if (model, recipe) in other else "–",
+                _mean_of(other.get((model, recipe)) or other.get((model, "fashion"), []), "test_accuracy", 100),
             )
         )
-    seeds = sorted({len(runs) for runs in own.values()})
-    counts = f"n = {seeds[0]}" if len(seeds) == 1 else "n = " + " or ".join(map(str, seeds)) + ", as shown"
-    facts = record["environment"]
     return [
-        *markdown.table(SERIES_HEADERS, rows, right=[False, False] + [True] * 7),
+        *markdown.table(SERIES_HEADERS, rows, right=[False, False] + [True] * 8),
         "",
-        f"Test accuracy on MNIST after the recipe's last pass: mean ± standard deviation over seeds, {counts}. Seconds "
-        "are those of training; to 99%, until the end of the pass after which the test images reach it. One image: the "
-        "median latency in float32. Fashion-MNIST: by the same recipe, one seed.",
+        "Test accuracy on MNIST in percent after the recipe's last pass, and seconds of training: mean ± standard "
+        "deviation of n seeds; – where it has not been measured. To 99%: until the end of the pass after which the test "
+        "images reach it. One image: the median latency in float32. Fashion-MNIST: by the same recipe, or by `fashion` "
+        "where the model has one; one seed.",
         "",
-        f"{markdown.plain_text(facts['cpu'])}, {facts['cpus_allowed']} processors; tensorflow {facts['tensorflow']}, "
-        f"keras {facts['keras']}. Not run on a GPU. `python benchmarks/series.py` measures it anew; "
+        f"{_circumstances(record)} `python benchmarks/series.py` measures it anew; "
         "[the record](benchmarks/series-mnist.json).",
     ]
 
 
 def scenes_table(record: Mapping[str, Any]) -> list[str]:
     """Return the lines of the table of detectors and segmenters."""
-    own: dict[str, list[Mapping[str, Any]]] = {}
-    for row in record["rows"]:
-        own.setdefault(row["model"], []).append(row)
-    rows = []
-    for model in sorted(own, key=lambda name: (registry.get(name).task, registry.get(name).macs)):
-        spec, runs = registry.get(model), own[model]
-        paper = spec.paper
-        measures = [
-            _mean_of(runs, f"test_{name}", 100) if f"test_{name}" in runs[0] else ""
-            for name in ("ap50", "ap", "mean_iou")
-        ]
+    own, rows = _by_recipe(record), []
+    pairs = [*_small("detection"), *_small("segmentation")]
+    for model, recipe in sorted(pairs, key=lambda pair: (registry.get(pair[0]).task, registry.get(pair[0]).macs)):
+        spec, runs = registry.get(model), own.get((model, recipe), [])
         rows.append(
             (
-                model,
-                f"{paper.authors.partition(',')[0].split()[-1]} et al. {paper.year}" if paper else "our own",
+                f"`{model}`",
+                _cited(spec),
                 f"{spec.params:,}",
                 f"{spec.macs:,}",
-                *measures,
+                *(_mean_of(runs, f"test_{name}", 100) for name in ("ap50", "ap", "mean_iou")),
                 _mean_of(runs, "train_s"),
+                str(len(runs)),
             )
         )
-    facts, seeds = record["environment"], len(next(iter(own.values())))
     return [
-        *markdown.table(SCENES_HEADERS, rows, right=[False, False] + [True] * 6),
+        *markdown.table(SCENES_HEADERS, rows, right=[False, False] + [True] * 7),
         "",
-        f"2,000 test scenes of 64x64 pixels, in percent: mean ± standard deviation, n = {seeds} seeds. "
-        f"{markdown.plain_text(facts['cpu'])}, {facts['cpus_allowed']} processors; tensorflow {facts['tensorflow']}, "
-        f"keras {facts['keras']}. Not run on a GPU. `python benchmarks/series.py --dataset mnist_scenes`; "
+        "2,000 test scenes of 64x64 pixels, in percent, and seconds of training: mean ± standard deviation of n seeds. "
+        f"{_circumstances(record)} `python benchmarks/series.py --dataset mnist_scenes`; "
         "[the record](benchmarks/series-mnist-scenes.json).",
     ]
 
 
+def _small(task: str) -> list[tuple[str, str]]:
+    """Return the models of a task that take small images, each with its default recipe."""
+    specs = [registry.get(name) for name in registry.built_ins()]
+    return [(spec.name, "default") for spec in specs if spec.task == task and not spec.takes_photographs]
+
+
+def _by_recipe(record: Mapping[str, Any]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """Return the record's runs by model and recipe."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in record["rows"]:
+        found.setdefault((row["model"], row["recipe"]), []).append(row)
+    return found
+
+
+def _cited(spec: ModelSpec) -> str:
+    """Return who published it, and when."""
+    return f"{spec.paper.authors.partition(',')[0].split()[-1]} et al. {spec.paper.year}" if spec.paper else "our own"
+
+
+def _circumstances(record: Mapping[str, Any]) -> str:
+    facts = record["environment"]
+    return (
+        f"{markdown.plain_text(facts['cpu'])}, {facts['cpus_allowed']} processors; tensorflow {facts['tensorflow']}, "
+        f"keras {facts['keras']}. Not run on a GPU."
+    )
+
+
 def _mean_of(runs: Sequence[Mapping[str, Any]], name: str, scale: float = 1) -> str:
-    values = [scale * run[name] for run in runs if run[name] is not None]
-    if len(values) < len(runs):
-        return "–"  # not every seed gets there
+    values = [scale * run[name] for run in runs if run.get(name) is not None]
+    if not values or len(values) < len(runs):
+        return "–"  # not measured, or not every seed gets there
     digits = 2 if scale > 1 or max(values) < 10 else 0
     mean = f"{statistics.fmean(values):,.{digits}f}"
     return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):,.{digits}f}"
@@ -175,7 +188,7 @@ def _mean_of(runs: Sequence[Mapping[str, Any]], name: str, scale: float = 1) -> 
 
 def _latency(record: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> str:
     """Of the model by its default recipe: others may change its layers."""
-    seconds = record["latency"].get(runs[0]["model"]) if runs[0]["recipe"] == "default" else None
+    seconds = record["latency"].get(runs[0]["model"]) if runs and runs[0]["recipe"] == "default" else None
     return f"{1e3 * seconds['median']:.2f}" if seconds else "–"
 
 

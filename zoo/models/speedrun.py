@@ -50,14 +50,24 @@ RECIPES = {
     ),
 }
 LONG = ONE_PASS.override(
-    note="To 99.7% in thirty passes, each image turned, scaled and moved by itself.",
-    epochs=30,
+    note="Twenty passes, each image turned, scaled and moved by itself: 99.66 to 99.71 % on MNIST's test images (four "
+    "seeds and lengths, 20 to 40 passes).",
+    epochs=20,
     batch_size=128,
     learning_rate=0.01,
     precision="mixed_bfloat16",
     rotation=10,
     zoom=0.1,
     translation=0.07,
+)
+FASHION = LONG.override(
+    note="Twenty passes over Fashion-MNIST, each image mirrored, scaled and moved by itself: 93.4 % of its test images "
+    "(one seed).",
+    dataset="fashion_mnist",
+    rotation=0.0,
+    zoom=0.05,
+    translation=0.05,
+    flip="horizontal",
 )
 
 
@@ -98,7 +108,7 @@ def speedrun(
     macs=14_619_008,
     source="Our own: the speedrun's layers, wider and one more, to be trained for minutes.",
     min_size=(7, 7),
-    recipes={"default": LONG},
+    recipes={"default": LONG, "fashion": FASHION},
 )
 def marathon(
     *,
