@@ -116,8 +116,8 @@ def series_table(record: Mapping[str, Any], fashion: Mapping[str, Any]) -> list[
         "",
         "Test accuracy on MNIST in percent after the recipe's last pass, and seconds of training: mean ± standard "
         "deviation of n seeds; – where it has not been measured. To 99%: until the end of the pass after which the "
-        "test images reach it. One image: the median latency in float32. Fashion-MNIST: by the same recipe, or by `fashion` "
-        "where the model has one; one seed.",
+        "test images reach it. One image: the median latency in float32. Fashion-MNIST: by the same recipe, or by "
+        "`fashion` where the model has one; one seed.",
         "",
         f"{_circumstances(record)} `python benchmarks/series.py` measures it anew; "
         "[the record](benchmarks/series-mnist.json).",
