@@ -99,7 +99,7 @@ def series_table(record: Mapping[str, Any], fashion: Mapping[str, Any]) -> list[
         spec, runs = registry.get(model), own.get((model, recipe), [])
         rows.append(
             (
-                f"`{model}`" if recipe == "default" else f"`{model}`, {recipe}",
+                model if recipe == "default" else f"{model}, {recipe}",
                 _cited(spec),
                 f"{runs[0]['params'] if runs else spec.params:,}",
                 f"{runs[0]['macs'] if runs else spec.macs:,}",
@@ -132,7 +132,7 @@ def scenes_table(record: Mapping[str, Any]) -> list[str]:
         spec, runs = registry.get(model), own.get((model, recipe), [])
         rows.append(
             (
-                f"`{model}`",
+                model,
                 _cited(spec),
                 f"{spec.params:,}",
                 f"{spec.macs:,}",

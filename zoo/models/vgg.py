@@ -23,7 +23,8 @@ START = (
     "shallowest network with a variance of 0.01 and begins the deeper ones with its layers."
 )
 RECIPE = Recipe(
-    note="One-cycle Adam, each image turned, scaled and moved by itself.",
+    note="One-cycle Adam, each image turned, scaled and moved by itself: 99.70 % on MNIST's test images, in 546 s of "
+    "training on 2 CPU cores with bfloat16 (one seed).",
     epochs=28,
     learning_rate=4e-3,
     schedule="one_cycle",

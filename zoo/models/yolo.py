@@ -73,7 +73,8 @@ def _convolved(x: keras.KerasTensor, width: int, name: str, size: int = 3, strid
     min_size=(32, 32),
     recipes={
         "default": Recipe(
-            note="One-cycle Adam.",
+            note="Eight passes of one-cycle Adam: AP50 97.2 %, AP 63.9 % on the test scenes, in 150 s of "
+            "training on 2 CPU cores (one seed).",
             dataset="mnist_scenes",
             epochs=8,
             batch_size=32,
@@ -124,7 +125,8 @@ def yolo_v1(
     min_size=(32, 32),
     recipes={
         "default": Recipe(
-            note="One-cycle Adam.",
+            note="Six passes of one-cycle Adam: AP50 98.9 %, AP 72.7 % on the test scenes, in 150 s of "
+            "training on 2 CPU cores (one seed).",
             dataset="mnist_scenes",
             epochs=6,
             batch_size=32,
