@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from zoo.errors import DataError, ModelError, RecipeError
 from zoo.lazy import keras, np, tf
@@ -25,6 +25,7 @@ class Classification(Task):
     are nobody's answer.
     """
 
+    counts_in: ClassVar[str] = "int32"
     objective: str = "cross_entropy"
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] = ()  # one per class; empty: all count alike
@@ -109,7 +110,7 @@ class Classification(Task):
     def count_correct(self, targets: tf.Tensor, outputs: tf.Tensor | Sequence[tf.Tensor]) -> tf.Tensor:
         """Return how many of the batch are right."""
         return tf.math.count_nonzero(
-            tf.equal(tf.argmax(logits_of(outputs), axis=-1), tf.cast(targets, tf.int64)), dtype=tf.float64
+            tf.equal(tf.argmax(logits_of(outputs), axis=-1), tf.cast(targets, tf.int64)), dtype=tf.int32
         )
 
     def plain(self) -> Classification:

@@ -24,6 +24,8 @@ class Task(ABC):
 
     words: ClassVar[dict[str, str]] = {}
     """The names of the metrics that `measure` adds, for people."""
+    counts_in: ClassVar[str] = "float64"
+    """The type of what `count_correct` returns; whole numbers are added up faster."""
     ends_in_logits: ClassVar[bool] = True
     """Whether the outputs' last axis holds a logit for each class: nothing that has been through a softmax."""
 
@@ -71,7 +73,7 @@ class Task(ABC):
 
     @abstractmethod
     def count_correct(self, targets: tf.Tensor, outputs: Outputs) -> tf.Tensor:
-        """Return how many examples are right, float64 scalar; one that is right in part counts in part."""
+        """Return how many examples are right, a scalar of `counts_in`; one that is right in part may count in part."""
 
     @abstractmethod
     def plain(self) -> Self:

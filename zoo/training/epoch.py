@@ -162,7 +162,7 @@ class CompiledLoop:
         last = min((done.steps + steps) * self.feed.batch_size, self.feed.examples)
         loss, correct = self._chunk_function((last - done.examples) // steps)(
             tf.constant(done.loss, tf.float64),
-            tf.constant(done.correct, tf.float64),
+            tf.cast(done.correct, self.task.counts_in),
             tf.constant(first_step),
             tf.constant(steps),
             *self.feed.arguments(steps),
@@ -173,8 +173,9 @@ class CompiledLoop:
         """Return the compiled loop for one batch size, whatever the number of steps."""
         if batch not in self._compiled:
             chunk = tf.function(lambda *arguments: self._train_chunk(*arguments, batch=batch), autograph=False)
-            total, number = tf.TensorSpec((), tf.float64), tf.TensorSpec((), tf.int32)
-            self._compiled[batch] = chunk.get_concrete_function(total, total, number, number, *self.feed.signature)
+            number = tf.TensorSpec((), tf.int32)
+            sums = tf.TensorSpec((), tf.float64), tf.TensorSpec((), self.task.counts_in)
+            self._compiled[batch] = chunk.get_concrete_function(*sums, number, number, *self.feed.signature)
         return self._compiled[batch]
 
     def _train_chunk(
