@@ -46,7 +46,7 @@ def worker(request: Mapping[str, Any]) -> dict[str, Any]:
     images, labels = np.load(request["images"], mmap_mode="r"), np.load(request["labels"])
     few = Split(np.array(images[:500]), labels[:500])
     classes = tuple(str(digit) for digit in range(10))
-    data = Dataset("noise", Split(images, labels), few, classes, "drawn at random", {}, task="classification")
+    data = Dataset("noise", Split(images, labels), few, classes, "drawn at random", {})
     recipe = Recipe(
         batch_size=request["batch_size"],
         pipeline=request["pipeline"],

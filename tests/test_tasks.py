@@ -239,6 +239,10 @@ def test_recipes_cannot_move_images_from_under_their_boxes(scenes, tmp_path):
     """Shifts and turns are for classifiers."""
     with pytest.raises(RecipeError, match=r"ssd finds boxes: a recipe for it cannot have shift, rotation"):
         train("ssd", dataset=scenes, shift=1, rotation=5, output=tmp_path / "a")
+    with pytest.raises(RecipeError, match=r"ssd finds boxes: a recipe for it cannot have zoom, translation, flip"):
+        train("ssd", dataset=scenes, zoom=0.1, translation=0.1, flip="both", output=tmp_path / "c")
+    with pytest.raises(RecipeError, match=r"unet masks pixels: a recipe for it cannot have translation"):
+        train("unet", dataset=scenes, translation=0.1, output=tmp_path / "d")
     with pytest.raises(RecipeError, match=r"unet masks pixels: a recipe for it cannot have loss"):
         train("unet", dataset=scenes, loss="squared_error", output=tmp_path / "b")
 

@@ -51,7 +51,7 @@ class ZooLoop:
         return Sums(totals.loss, totals.correct)
 
     def count_correct(self, images: np.ndarray, labels: np.ndarray) -> int:
-        return self.session.loop.evaluate(Resident(Split(images, labels))).correct
+        return round(self.session.loop.evaluate(Resident(Split(images, labels))).correct)
 
     def weights(self) -> list[np.ndarray]:
         return list(self.session.model.get_weights())

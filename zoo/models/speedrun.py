@@ -50,8 +50,8 @@ RECIPES = {
     ),
 }
 LONG = ONE_PASS.override(
-    note="Twenty passes, each image turned, scaled and moved by itself: 99.66 to 99.71 % on MNIST's test images (four "
-    "seeds and lengths, 20 to 40 passes).",
+    note="Twenty passes, each image turned, scaled and moved by itself: 99.71 % on MNIST's test images (one seed; "
+    "30 and 40 passes of that seed ended no higher).",
     epochs=20,
     batch_size=128,
     learning_rate=0.01,

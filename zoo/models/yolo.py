@@ -27,7 +27,7 @@ INCREMENTAL = Paper(
     url="https://arxiv.org/abs/1804.02767",
 )
 GRID = YoloV1(stride=8)
-# By k-means over the training scenes of mnist_scenes (find_anchors, 6 of them), three for each map.
+# By k-means (find_anchors) over the shapes in 3,000 training scenes of mnist_scenes, three for each map.
 ANCHORED = YoloV3(
     strides=(8, 4),
     anchors=(((0.30, 0.30), (0.39, 0.28), (0.36, 0.36)), ((0.30, 0.14), (0.23, 0.19), (0.31, 0.23))),

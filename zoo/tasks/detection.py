@@ -13,7 +13,7 @@ from zoo.report.objects import draw_objects
 from zoo.tasks.boxes import overlaps
 from zoo.tasks.coco import average_precision, coco_evaluation, coco_rows, coco_truth, mean_precision
 from zoo.tasks.detectors import Detector
-from zoo.tasks.task import SceneTask, refuse
+from zoo.tasks.task import MOVES, SceneTask, refuse
 
 if TYPE_CHECKING:
     from zoo.data import Dataset, Split
@@ -45,8 +45,7 @@ class Detection(SceneTask):
         cls, recipe: Recipe, targets: np.ndarray, num_classes: int, *, spec: ModelSpec, image_shape: tuple[int, ...]
     ) -> Detection:
         """Return the task with the model's detector."""
-        fields = ("loss", "class_weights", "label_smoothing", "shift", "rotation", "zoom", "flip")
-        refuse(recipe, f"{spec.name} finds boxes", *fields)
+        refuse(recipe, f"{spec.name} finds boxes", "loss", "class_weights", "label_smoothing", *MOVES)
         del targets, num_classes
         return cls(_detector(spec), image_shape)
 

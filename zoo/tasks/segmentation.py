@@ -10,7 +10,7 @@ from zoo.errors import DataError, ModelError
 from zoo.lazy import keras, np, tf
 from zoo.recipe import Recipe
 from zoo.report.objects import draw_objects
-from zoo.tasks.task import SceneTask, refuse
+from zoo.tasks.task import MOVES, SceneTask, refuse
 
 if TYPE_CHECKING:
     from zoo.data import Dataset, Split
@@ -33,7 +33,7 @@ class Segmentation(SceneTask):
         cls, recipe: Recipe, targets: np.ndarray, num_classes: int, *, spec: ModelSpec, image_shape: tuple[int, ...]
     ) -> Segmentation:
         """Return the task as a recipe trains it: `label_smoothing` is read."""
-        refuse(recipe, f"{spec.name} masks pixels", "loss", "class_weights", "shift", "rotation", "zoom", "flip")
+        refuse(recipe, f"{spec.name} masks pixels", "loss", "class_weights", *MOVES)
         del targets, image_shape
         return cls(num_classes, recipe.label_smoothing)
 
