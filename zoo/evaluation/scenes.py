@@ -20,9 +20,9 @@ from zoo.recipe import plain
 from zoo.report.scene_report import Scene, write_scene_report
 from zoo.tasks import task_for
 from zoo.tasks.task import SceneTask
+from zoo.training.epoch import answers_of
 
 SHOWN = 24  # scenes: half of them the worst, half as they come
-BATCH = 100
 
 
 def scene_task(subject: Subject | Ensemble) -> type[SceneTask] | None:
@@ -56,19 +56,6 @@ def _task_of(subject: Subject, kind: type[SceneTask], data: Dataset) -> SceneTas
     return kind.of(
         subject.recipe, np.zeros(0), len(kind.named(data.class_names)), spec=spec, image_shape=data.image_shape
     )
-
-
-def outputs_of(network: Any, images: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield a model's outputs, batch by batch: maps of all test images may be more than fits the memory.
-
-    Args:
-        network: takes raw 0..255 images (N, H, W, C).
-        images: uint8 (N, H, W, C).
-    """
-    call = tf.function(lambda pixels: network(tf.cast(pixels, tf.float32), training=False), autograph=False)
-    compiled = call.get_concrete_function(tf.TensorSpec((None, *images.shape[1:]), tf.uint8))
-    for start in range(0, len(images), BATCH):
-        yield compiled(tf.constant(images[start : start + BATCH])).numpy()
 
 
 class _Scored:
@@ -108,7 +95,7 @@ def measure_scenes(subject: Subject, kind: type[SceneTask], data: Dataset, folde
     task, names = _task_of(subject, kind, data), kind.named(data.class_names)
     targets = task.targets(data, data.test)
     scored = _Scored(task.plain())
-    own = task.measure(scored.watch(targets, outputs_of(subject.network, data.test.images)))
+    own = task.measure(scored.watch(targets, answers_of(subject.network, data.test.images)))
     answers, seconds = scored.answers, time.perf_counter() - began
     qualities = np.array([task.quality(target, answer) for target, answer in zip(targets, answers, strict=True)])
     order = np.argsort(qualities, kind="stable")
@@ -116,14 +103,11 @@ def measure_scenes(subject: Subject, kind: type[SceneTask], data: Dataset, folde
     said: dict[str, Any] = {
         "metrics": {**scored.metrics(), **{f"test_{name}": value for name, value in own.items()}},
         "words": task.words,
-        "per_class": task.per_class(targets, answers, names),
+        **task.details(targets, answers, names),
         "class_names": names,
         "timing": {"evaluate_s": seconds},
         "worst": [{"image": int(row), "quality": float(qualities[row])} for row in order[:SHOWN]],
     }
-    curves = task.curves(targets, answers, names)
-    if curves:
-        said["precision_recall"] = curves
     scenes = [
         Scene(
             number=int(row),

@@ -111,27 +111,23 @@ class Detection(SceneTask):
         right = alike & (said[:, None, 0] == there[None, :, 0])
         return float((right.any(axis=0).sum() + right.any(axis=1).sum()) / (len(said) + len(there)))
 
-    def per_class(self, targets: np.ndarray, answers: list[Answer], names: tuple[str, ...]) -> list[dict[str, Any]]:
-        """Return ``ap`` and ``ap50`` of each class."""
-        precision, labels = self._precision(targets, answers)
-        rows = {label: precision[:, :, number] for number, label in enumerate(labels)}
-        return [
-            {"name": name, "ap": mean_precision(rows[label]), "ap50": mean_precision(rows[label][0])}
-            if label in rows
-            else {"name": name, "ap": None, "ap50": None}
-            for label, name in enumerate(names)
-        ]
+    def details(self, targets: np.ndarray, answers: list[Answer], names: tuple[str, ...]) -> dict[str, Any]:
+        """Return ``ap`` and ``ap50`` of each class, and its precision-recall curve at an overlap of a half.
 
-    def curves(self, targets: np.ndarray, answers: list[Answer], names: tuple[str, ...]) -> dict[str, Any]:
-        """Return the precision-recall curve of each class at an overlap of a half, COCO's 101 points."""
-        precision, labels = self._precision(targets, answers)
-        recall = np.linspace(0, 1, precision.shape[1])
-        areas: list[float | None] = [None] * len(names)
+        Curves have COCO's 101 points.
+        """
+        found, scores = (np.stack(part) for part in zip(*answers, strict=True))
+        evaluated = coco_evaluation(targets, found, scores, self.image_shape)
+        precision = evaluated.eval["precision"][..., 0, -1]  # (overlaps, recalls, classes)
+        recall = np.linspace(0, 1, precision.shape[1]).tolist()
+        rows: list[dict[str, Any]] = [{"name": name, "ap": None, "ap50": None} for name in names]
         curves: list[dict[str, list[float]] | None] = [None] * len(names)
-        for number, label in enumerate(labels):
-            areas[label] = mean_precision(precision[0, :, number])
-            curves[label] = {"recall": recall.tolist(), "precision": np.maximum(precision[0, :, number], 0).tolist()}
-        return {"average_precision": areas, "curves": curves}
+        for number, label in enumerate(evaluated.params.catIds):
+            own = precision[:, :, number]
+            rows[label] |= {"ap": mean_precision(own), "ap50": mean_precision(own[0])}
+            curves[label] = {"recall": recall, "precision": np.maximum(own[0], 0).tolist()}
+        areas = [row["ap50"] for row in rows]
+        return {"per_class": rows, "precision_recall": {"average_precision": areas, "curves": curves}}
 
     def files(self, targets: np.ndarray, answers: list[Answer]) -> dict[str, Any]:
         """Return truth and predictions as COCO writes them, so that pycocotools can be run on them by hand."""
@@ -170,12 +166,6 @@ class Detection(SceneTask):
                 if row[0] >= 0 and score >= SURE
             ]
         }
-
-    def _precision(self, targets: np.ndarray, answers: list[Answer]) -> tuple[np.ndarray, list[int]]:
-        """Return COCO's precisions (overlaps, recalls, classes), and which classes there are."""
-        found, scores = (np.stack(part) for part in zip(*answers, strict=True))
-        evaluated = coco_evaluation(targets, found, scores, self.image_shape)
-        return evaluated.eval["precision"][..., 0, -1], list(evaluated.params.catIds)
 
     def objects(self, outputs: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Return what is found in each image: objects (N, 100, 5), rows of -1 behind the last, and scores (N, 100).

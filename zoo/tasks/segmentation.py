@@ -112,11 +112,13 @@ class Segmentation(SceneTask):
         intersection, union = self._overlap(target, answer)
         return float((intersection[union > 0] / union[union > 0]).mean())
 
-    def per_class(self, targets: np.ndarray, answers: list[np.ndarray], names: tuple[str, ...]) -> list[dict[str, Any]]:
+    def details(self, targets: np.ndarray, answers: list[np.ndarray], names: tuple[str, ...]) -> dict[str, Any]:
         """Return ``iou`` of each class over all pixels."""
         intersection, union = self._overlap(targets, np.stack(answers))
         shares = zip(names, intersection.tolist(), union.tolist(), strict=True)
-        return [{"name": name, "iou": both / either if either else None} for name, both, either in shares]
+        return {
+            "per_class": [{"name": name, "iou": both / either if either else None} for name, both, either in shares]
+        }
 
     def draw(
         self, image: np.ndarray, answer: np.ndarray, names: tuple[str, ...], *, target: bool = False

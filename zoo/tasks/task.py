@@ -115,8 +115,13 @@ class SceneTask(Task):
         """Return how good an answer is, 0 to 1, to look at the worst first."""
 
     @abstractmethod
-    def per_class(self, targets: np.ndarray, answers: list[Any], names: tuple[str, ...]) -> list[dict[str, Any]]:
-        """Return a row for each class: `name`, and what the task measures of it, 0 to 1, None where it is nowhere."""
+    def details(self, targets: np.ndarray, answers: list[Any], names: tuple[str, ...]) -> dict[str, Any]:
+        """Return what is known class by class.
+
+        Returns:
+            ``per_class``, a row for each: `name`, and what the task measures of it, 0 to 1, None where it is nowhere.
+            Where the task has curves, ``precision_recall``: `average_precision` and `curves`, one for each class.
+        """
 
     @abstractmethod
     def draw(self, image: np.ndarray, answer: Any, names: tuple[str, ...], *, target: bool = False) -> np.ndarray:
@@ -125,11 +130,6 @@ class SceneTask(Task):
     @abstractmethod
     def describe(self, answer: Any, names: tuple[str, ...], image_shape: tuple[int, ...]) -> dict[str, Any]:
         """Return an answer as plain values, in pixels of an image of that shape."""
-
-    def curves(self, targets: np.ndarray, answers: list[Any], names: tuple[str, ...]) -> dict[str, Any]:
-        """Return ``precision_recall`` with `average_precision` and `curves` for each class, where the task has them."""
-        del targets, answers, names
-        return {}
 
     def files(self, targets: np.ndarray, answers: list[Any]) -> dict[str, Any]:
         """Return what others need to measure the answers themselves: JSON documents by file name."""

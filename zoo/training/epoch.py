@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from zoo.recipe import Recipe
@@ -25,6 +26,7 @@ from zoo.training.shares import shares_of
 
 SECONDS_PER_CHUNK = 0.25  # how long the compiled loop keeps the host waiting
 EVALUATION_BATCH = 500
+ANSWERS = 100  # images that are answered at once where the answers are kept: they may be maps
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,19 @@ class CompiledEvaluation:
     def _score(self, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         outputs = self.model(tf.cast(pixels, tf.float32), training=False)
         return tf.reduce_sum(self.task.loss(labels, outputs)), self.task.count_correct(labels, outputs)
+
+
+def answers_of(model: keras.Model, images: np.ndarray | tf.Tensor) -> Iterator[np.ndarray]:
+    """Yield a model's outputs, batch by batch: maps of all images may be more than fits the memory.
+
+    Args:
+        model: takes raw 0..255 images (N, H, W, C) and has one output.
+        images: uint8 (N, H, W, C).
+    """
+    call = tf.function(lambda pixels: model(tf.cast(pixels, tf.float32), training=False), autograph=False)
+    compiled = call.get_concrete_function(tf.TensorSpec((None, *images.shape[1:]), tf.uint8))
+    for start in range(0, len(images), ANSWERS):
+        yield compiled(tf.convert_to_tensor(images[start : start + ANSWERS])).numpy()
 
 
 class CompiledLoop:

@@ -21,12 +21,10 @@ from zoo.training.callbacks import restore_states, states_of
 from zoo.training.checkpoint import Checkpoint, names_and_values
 from zoo.training.devices import Placement, synchronize
 from zoo.training.display import Progress
-from zoo.training.epoch import CompiledLoop, Totals
+from zoo.training.epoch import CompiledLoop, Totals, answers_of
 from zoo.training.feeds import Resident, make_feed
 from zoo.training.interruption import Interruption, TrainingInterrupted
 from zoo.training.optimizers import make_optimizer, swap_averages
-
-ANSWERS = 100  # images that are answered at once: the answers may be maps
 
 
 @dataclass(frozen=True)
@@ -232,11 +230,10 @@ class Session:
 
     def _answers(self, split: Resident) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield targets and outputs, batch by batch."""
-        answer = tf.function(lambda pixels: self.model(tf.cast(pixels, tf.float32), training=False), autograph=False)
-        compiled = answer.get_concrete_function(tf.TensorSpec((None, *split.images.shape[1:]), tf.uint8))
-        for start in range(0, len(split), ANSWERS):
-            rows = slice(start, start + ANSWERS)
-            yield split.labels[rows].numpy(), compiled(split.images[rows]).numpy()
+        first = 0
+        for outputs in answers_of(self.model, split.images):
+            yield split.labels[first : first + len(outputs)].numpy(), outputs
+            first += len(outputs)
 
     def _watchers(self, callbacks: Sequence[keras.callbacks.Callback]) -> keras.callbacks.CallbackList:
         """Return the list that Keras itself would make, its model told whether the training has ended already."""
