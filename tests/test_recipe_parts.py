@@ -92,6 +92,27 @@ def test_translation_moves_each_image_by_itself():
         assert abs(np.corrcoef(rows, columns)[0, 1]) < 0.3
 
 
+def test_elastic_bends_smoothly_and_as_far_as_asked():
+    """On a ramp grey levels tell where each pixel came from: displacements as large as asked, of one piece, any way."""
+    ramp = np.zeros((300, 28, 56, 1), "uint8")
+    ramp[..., 0] = 4 * np.arange(56)
+    bent = _augmented(ramp, elastic=1.5).astype(float)[..., 0]
+    moved = ((bent - ramp[..., 0]) / 4)[:, 8:-8, 8:-8]  # away from the edge, where black comes in
+    assert moved.std() == pytest.approx(1.5, rel=0.1)
+    assert abs(moved.mean()) < 0.1
+    steps = np.diff(moved, axis=1)
+    assert steps.std() < 0.3 * moved.std()  # neighbours move together,
+    assert abs(np.corrcoef(moved[:, 0].ravel(), moved[:, -1].ravel())[0, 1]) < 0.3  # what is far apart does not,
+    assert abs(np.corrcoef(moved[:-1].ravel(), moved[1:].ravel())[0, 1]) < 0.1  # and each image by itself
+
+
+def test_hardly_bent_is_what_the_other_resampling_gives(strokes):
+    """Turned, scaled and moved as without bending: both ways of resampling read the same places."""
+    fields = {"rotation": 25.0, "zoom": 0.2, "translation": 0.1}
+    plain = _augmented(strokes, **fields).astype(float)
+    np.testing.assert_allclose(_augmented(strokes, elastic=1e-5, **fields), plain, atol=0.05)
+
+
 @pytest.mark.parametrize(("flip", "axes"), [("horizontal", {2}), ("vertical", {1}), ("both", {1, 2})])
 def test_flip_mirrors_about_half_of_the_images(strokes, flip, axes):
     """Each image is the original or a mirrored one, along the axes asked for and no other."""
@@ -110,7 +131,7 @@ def test_flip_mirrors_about_half_of_the_images(strokes, flip, axes):
 
 def test_augmentation_follows_from_seed_and_step(strokes):
     """The same step of the same seed is the same picture; the next step, and the next seed, are others."""
-    fields = {"rotation": 20.0, "zoom": 0.1, "translation": 0.1, "shift": 2, "flip": "both"}
+    fields = {"rotation": 20.0, "zoom": 0.1, "translation": 0.1, "elastic": 1.0, "shift": 2, "flip": "both"}
     first = _augmented(strokes, 5, seed=3, **fields)
     np.testing.assert_array_equal(first, _augmented(strokes, 5, seed=3, **fields))
     assert (first != _augmented(strokes, 6, seed=3, **fields)).any()

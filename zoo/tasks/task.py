@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from zoo.spec import ModelSpec
 
 GENERAL = Recipe()
-MOVES = ("shift", "rotation", "zoom", "translation", "flip")
+MOVES = ("shift", "rotation", "zoom", "translation", "elastic", "flip")
 """Fields of a recipe that move an image from under its boxes and masks."""
 Outputs = Any
 """What a model answers to a batch: a tensor, or a list of them."""
