@@ -2,5 +2,6 @@
 
 from zoo.layers.normalization import LocalResponseNormalization
 from zoo.layers.pooling import MaxPoolingWithPositions, Unpooling
+from zoo.layers.views import MeanOfViews, MovedViews
 
-__all__ = ["LocalResponseNormalization", "MaxPoolingWithPositions", "Unpooling"]
+__all__ = ["LocalResponseNormalization", "MaxPoolingWithPositions", "MeanOfViews", "MovedViews", "Unpooling"]

@@ -50,9 +50,8 @@ RECIPES = {
     ),
 }
 LONG = ONE_PASS.override(
-    note="Twenty passes, each image turned, scaled and moved by itself: 99.71 % on MNIST's test images (one seed; "
-    "30 and 40 passes of that seed ended no higher).",
-    epochs=20,
+    note="Sixteen passes, each image turned, scaled and moved by itself.",
+    epochs=16,
     batch_size=128,
     learning_rate=0.01,
     precision="mixed_bfloat16",
@@ -61,8 +60,7 @@ LONG = ONE_PASS.override(
     translation=0.07,
 )
 FASHION = LONG.override(
-    note="Twenty passes over Fashion-MNIST, each image mirrored, scaled and moved by itself: 93.4 % of its test images "
-    "(one seed).",
+    note="Sixteen passes over Fashion-MNIST, each image mirrored, scaled and moved by itself.",
     dataset="fashion_mnist",
     rotation=0.0,
     zoom=0.05,
@@ -103,10 +101,11 @@ def speedrun(
 
 @register(
     task="classification",
-    params=253_354,
-    trainable_params=252_650,
-    macs=14_619_008,
-    source="Our own: the speedrun's layers, wider and one more, to be trained for minutes.",
+    params=559_738,
+    trainable_params=558_682,
+    macs=163_832_640,
+    source="Our own: the speedrun's layers, three times as wide and one more, to be trained for minutes, and asked for "
+    "five views of each image, as AlexNet's authors ask theirs for ten.",
     min_size=(7, 7),
     recipes={"default": LONG, "fashion": FASHION},
 )
@@ -114,26 +113,39 @@ def marathon(
     *,
     input_shape: tuple[int, int, int] = (28, 28, 1),
     num_classes: int = 10,
-    filters: Sequence[int] = (32, 64, 128, 128),
+    filters: Sequence[int] = (48, 96, 192, 192),
     pooled: Sequence[int] = (2, 4),
+    views: bool = True,
 ) -> keras.Model:
-    """Marathon: the speedrun's layers, wider and one more, for as long as training pays.
+    """Marathon: the speedrun's layers, wider and one more, for as long as training pays; several views answered as one.
 
     Args:
         input_shape: (height, width, channels), at least 7x7.
         num_classes: number of logits.
         filters: of the convolutions, first to last.
         pooled: the convolutions, counted from 1, after which maps become half as large.
+        views: average the logits of the image and of the image moved by a pixel, up, down, left and right; not while
+            it trains. Inference takes five times the arithmetic.
     """
-    return _network("marathon", input_shape, num_classes, filters, pooled)
+    return _network("marathon", input_shape, num_classes, filters, pooled, views=views)
 
 
 def _network(
-    name: str, input_shape: tuple[int, int, int], num_classes: int, filters: Sequence[int], pooled: Sequence[int]
+    name: str,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    filters: Sequence[int],
+    pooled: Sequence[int],
+    *,
+    views: bool = False,
 ) -> keras.Model:
+    from zoo.layers import MeanOfViews, MovedViews
+
     layers = keras.layers
     model = keras.Sequential(name=name)
     model.add(layers.Input(input_shape, name="image"))
+    if views:
+        model.add(MovedViews(name="views"))
     for number, width in enumerate(filters, start=1):
         size, strides = (5, 2) if number == 1 else (3, 1)
         model.add(layers.Conv2D(width, size, strides, padding="same", use_bias=False, name=f"conv{number}"))
@@ -143,4 +155,6 @@ def _network(
         model.add(layers.Activation("relu", name=f"relu{number}"))
     model.add(layers.Flatten(name="flatten"))
     model.add(layers.Dense(num_classes, dtype="float32", name="logits"))
+    if views:
+        model.add(MeanOfViews(dtype="float32", name="mean"))
     return model
