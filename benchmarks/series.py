@@ -3,10 +3,12 @@
     python benchmarks/series.py --seeds 3
     python benchmarks/series.py --seeds 1 --dataset fashion_mnist
     python benchmarks/series.py --dataset mnist_scenes
+    python benchmarks/series.py --keep runs/series
 
 Each seed is a ``zoo train`` of its own, the models taking turns, so let nothing else run. What is trained already, by
 the same recipe, is in the record and is not trained again: an interrupted series goes on. ``--again`` forgets it first.
 The test images are watched after each pass, outside the seconds that count, and nothing is selected by them.
+With ``--keep`` the run folders stay, and five of them, named in `ENSEMBLE`, answer together at the end.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ TARGET = 0.99
 """The accuracy whose time is noted, after the pass that reaches it."""
 MORE = (("speedrun", "small"), ("speedrun", "99.4"), ("speedrun", "99.6"))
 """Recipes that are measured beside the default ones."""
+ENSEMBLE = (("marathon", 0), ("marathon", 1), ("marathon", 2), ("vgg_small", 0), ("vgg_small", 1))
+"""Models, by their default recipes, and seeds whose probabilities are averaged on MNIST; chosen before it was tried."""
 
 
 def work(names: Sequence[str], dataset: str) -> list[tuple[str, str]]:
@@ -58,15 +62,24 @@ def macs(model: str, recipe: str) -> int:
     return int(anatomy.count_macs(registry.build(spec, **options))) if options else int(spec.macs or 0)
 
 
-def train(model: str, recipe: str, dataset: str, seed: int) -> dict[str, Any]:
-    """Train once, in a process of its own, and return the row of the record."""
+def command(*words: str) -> dict[str, Any]:
+    """Run a command of zoo in a process of its own, away from any folder of ours, and return its JSON."""
     with tempfile.TemporaryDirectory() as folder:
-        words = ["train", model, "--recipe", recipe, "--dataset", dataset, "--seed", str(seed)]
-        words += ["--set", "validate_on_test=true", "--no-report", "--json", "--quiet"]
         done = subprocess.run(
             [sys.executable, "-m", "zoo", *words], stdout=subprocess.PIPE, text=True, check=True, cwd=folder
         )
-    run = json.loads(done.stdout)
+    return dict(json.loads(done.stdout))
+
+
+def run_folder(kept: Path, model: str, recipe: str, seed: int) -> Path:
+    return kept.resolve() / f"{model}-{recipe}-s{seed}"
+
+
+def train(model: str, recipe: str, dataset: str, seed: int, kept: Path | None) -> dict[str, Any]:
+    """Train once and return the row of the record."""
+    words = ["train", model, "--recipe", recipe, "--dataset", dataset, "--seed", str(seed)]
+    words += ["--set", "validate_on_test=true", "--no-report", "--json", "--quiet"]
+    run = command(*words, *(["--output", str(run_folder(kept, model, recipe, seed))] if kept else []))
     return {
         "model": model,
         "recipe": recipe,
@@ -95,12 +108,18 @@ def seconds_to(target: float, history: Sequence[Mapping[str, float]]) -> float |
 def latencies(models: Sequence[str]) -> dict[str, Any]:
     """Return the seconds of one image, by `zoo bench`: median, quartiles and n."""
     words = ["bench", *models, "--mode", "infer", "--batch-size", "1", "--precision", "float32"]
-    words += ["--rounds", "3", "--seconds", "0.5", "--format", "json"]
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [sys.executable, "-m", "zoo", *words], stdout=subprocess.PIPE, text=True, check=True, cwd=folder
-        )
-    return {cell["model"]: cell["step_s"] for cell in json.loads(done.stdout)["cells"]}
+    said = command(*words, "--rounds", "3", "--seconds", "0.5", "--format", "json")
+    return {cell["model"]: cell["step_s"] for cell in said["cells"]}
+
+
+def ensemble(kept: Path) -> dict[str, Any] | None:
+    """Return what the members reach together; None where one of them was not kept."""
+    folders = [run_folder(kept, model, "default", seed) for model, seed in ENSEMBLE]
+    if not all((folder / "model.keras").is_file() for folder in folders):
+        return None
+    with tempfile.TemporaryDirectory() as output:
+        said = command("evaluate", *map(str, folders), "--output", output, "--json")
+    return {"members": ENSEMBLE, **said["metrics"]}
 
 
 def missing(rows: Sequence[Mapping[str, Any]], pairs: Sequence[tuple[str, str]], dataset: str, seeds: int) -> Iterator:
@@ -119,16 +138,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--record", type=Path, help="[benchmarks/series-<dataset>.json]")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="Where run folders stay.")
     parser.add_argument("--again", action="store_true", help="Forget what the record holds.")
     arguments = parser.parse_args()
     path = arguments.record or FOLDER / f"series-{arguments.dataset.replace('_', '-')}.json"
     pairs = work(arguments.models, arguments.dataset)
     held = json.loads(path.read_text(encoding="utf-8")) if path.is_file() and not arguments.again else {}
     rows = held.get("rows", [])
-    record = {"dataset": arguments.dataset, "environment": environment(), "rows": rows, "latency": {}}
-    record["latency"] = held.get("latency", {})
+    record = {"dataset": arguments.dataset, "environment": environment(), "rows": rows}
+    record |= {"latency": held.get("latency", {}), "ensemble": held.get("ensemble")}
     for model, recipe, seed in list(missing(rows, pairs, arguments.dataset, arguments.seeds)):
-        row = train(model, recipe, arguments.dataset, seed)
+        row = train(model, recipe, arguments.dataset, seed, arguments.keep)
         rows[:] = [
             other for other in rows if [other[key] for key in ("model", "recipe", "seed")] != [model, recipe, seed]
         ]
@@ -138,6 +158,8 @@ def main() -> None:
         told = ", ".join(f"{name} {value:.2%}" for name, value in measures.items()) + f" after {row['train_s']:.1f} s"
         print(f"{model}, {recipe}, seed {seed}: {told}", file=sys.stderr, flush=True)
     if arguments.dataset == "mnist":
+        if arguments.keep:
+            record["ensemble"] = ensemble(arguments.keep) or record["ensemble"]
         record["latency"] |= latencies(sorted({model for model, _ in pairs}))
         atomic_write(path, json.dumps(record, indent=1) + "\n")
 
