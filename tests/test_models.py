@@ -52,6 +52,18 @@ def test_options_change_the_architecture():
     assert registry.create("mlp", hidden_sizes=(512,), dropout=0).count_params() == 407_050
 
 
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_dilated_convolutions_count_what_they_give(padding):
+    """So many MACs for each value that comes out, whatever TensorFlow computes beside it."""
+    inputs = keras.Input((19, 17, 3))
+    options = {"dilation_rate": 6, "padding": padding}
+    height, width = {"same": (19, 17), "valid": (7, 5)}[padding]
+    plain = keras.Model(inputs, keras.layers.Conv2D(4, 3, **options)(inputs))
+    assert anatomy.count_macs(plain) == height * width * 4 * 9 * 3
+    depthwise = keras.Model(inputs, keras.layers.DepthwiseConv2D(3, **options)(inputs))
+    assert anatomy.count_macs(depthwise) == height * width * 3 * 9
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [

@@ -123,12 +123,21 @@ def _elements(tensor: Any) -> int:
 def _convolution(operation: Any) -> int:
     """Every output element takes one MAC per element of its (grouped) kernel: height x width x channels in."""
     kernel = operation.inputs[1].shape
-    return _elements(operation.outputs[0]) * math.prod(int(size) for size in kernel[:-1])
+    return _elements(_gathered(operation.outputs[0])) * math.prod(int(size) for size in kernel[:-1])
+
+
+def _gathered(outputs: Any) -> Any:
+    """Return a convolution's outputs, of a dilated one those that are kept.
+
+    TensorFlow deals the pixels out to several small images, fills those up to one size, and gathers what is asked for.
+    """
+    gathering = [consumer for consumer in outputs.consumers() if consumer.type == "BatchToSpaceND"]
+    return gathering[0].outputs[0] if gathering else outputs
 
 
 def _depthwise_convolution(operation: Any) -> int:
     kernel = operation.inputs[1].shape  # (height, width, channels, multiplier)
-    return _elements(operation.outputs[0]) * int(kernel[0]) * int(kernel[1])
+    return _elements(_gathered(operation.outputs[0])) * int(kernel[0]) * int(kernel[1])
 
 
 def _transposed_convolution(operation: Any) -> int:
