@@ -13,8 +13,11 @@ def _is_small(spec: ModelSpec) -> bool:
 
 
 CLASSIFIERS = [name for name in registry.built_ins() if registry.get(name).task == "classification"]
-SCENES = sorted(set(registry.built_ins()) - set(CLASSIFIERS))
-"""Detectors and segmenters."""
+_OF_SCENES = sorted(set(registry.built_ins()) - set(CLASSIFIERS))
+SCENES = [name for name in _OF_SCENES if not registry.get(name).takes_photographs]
+"""Detectors and segmenters that learn scenes of digits."""
+LARGE_SCENES = sorted(set(_OF_SCENES) - set(SCENES))
+"""Those at their papers' sizes."""
 SMALL = sorted(name for name in CLASSIFIERS if _is_small(registry.get(name)))
 LARGE = sorted(set(CLASSIFIERS) - set(SMALL))
 EVERY = [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]

@@ -11,7 +11,7 @@ import warnings
 
 import numpy as np
 import pytest
-from built_in_models import LARGE, SCENES, SMALL
+from built_in_models import LARGE, LARGE_SCENES, SCENES, SMALL
 
 from zoo import registry, testing
 from zoo.errors import ModelError, ZooError
@@ -50,6 +50,14 @@ class TestLargeBuiltIns(ModelConformance):
     """The same for those that take photographs."""
 
     models = LARGE
+
+
+@pytest.mark.slow
+class TestLargeScenes(ModelConformance):
+    """The same for detectors of photographs, which scenes of digits as large would keep busy for hours."""
+
+    models = LARGE_SCENES
+    test_learns_digits = None
 
 
 # Small models that each break one promise. `tiny` is the one that breaks none.

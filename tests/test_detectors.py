@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from zoo.errors import ModelError
 from zoo.tasks import boxes as geometry
 from zoo.tasks.coco import average_precision
 from zoo.tasks.detectors import SSD, YoloV1, YoloV3, find_anchors
 
 SHAPE = (64, 64, 1)
-SINGLE = SSD(strides=(8, 16), scales=(0.2, 0.4, 0.6), ratios=(1.0, 2.0, 0.5))
+SINGLE = SSD(strides=(8, 16), scales=(0.2, 0.4, 0.6), ratios=((1.0, 2.0, 0.5),) * 2)
 ANCHORED = YoloV3(strides=(16, 8), anchors=(((0.4, 0.4), (0.5, 0.2)), ((0.2, 0.2), (0.3, 0.1))))
 GRID = YoloV1(stride=16)
 
@@ -64,6 +65,27 @@ def test_default_boxes_by_hand():
     assert default[1] == pytest.approx([1 / 16, 1 / 16, 0.2 / 2**0.5, 0.2 * 2**0.5])  # twice as wide as high
     assert default[3] == pytest.approx([1 / 16, 1 / 16, 0.08**0.5, 0.08**0.5])  # between this scale and the next
     assert default[-1] == pytest.approx([7 / 8, 7 / 8, 0.24**0.5, 0.24**0.5])
+
+
+def test_maps_have_ratios_of_their_own_and_may_be_unpadded():
+    """Two strides that do not divide 18 x 20, and a convolution without padding behind: 5 x 5, 3 x 3, 1 x 1."""
+    detector = SSD(strides=(4, 8), scales=(0.2, 0.4, 0.6, 0.8), ratios=((1.0,), (1.0, 3.0), (0.5,)), unpadded=1)
+    assert detector.grids((18, 20, 3)) == [(5, 5), (3, 3), (1, 1)]
+    assert detector.boxes_per_place == (2, 3, 2)
+    default = detector.default_boxes((18, 20, 3))
+    assert default.shape == (25 * 2 + 9 * 3 + 2, 4)
+    assert default[50 + 1] == pytest.approx([1 / 6, 1 / 6, 0.4 / 3**0.5, 0.4 * 3**0.5])
+    assert default[-2:] == pytest.approx(
+        np.array([[0.5, 0.5, 0.6 * 2**0.5, 0.6 / 2**0.5], [0.5, 0.5, *[0.48**0.5] * 2]])
+    )
+
+
+def test_numbers_that_do_not_fit_the_maps_are_refused():
+    """Ratios for each map, and a scale more than maps."""
+    with pytest.raises(ModelError, match="each of its 2 maps, .* received 3 ratios and 3 scales"):
+        SSD(strides=(8, 16), scales=(0.2, 0.4, 0.6), ratios=((1.0,),) * 3)
+    with pytest.raises(ModelError, match="received 2 ratios and 2 scales"):
+        SSD(strides=(8, 16), scales=(0.2, 0.4), ratios=((1.0,),) * 2)
 
 
 def test_ssd_decodes_what_it_encodes():

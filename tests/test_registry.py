@@ -48,7 +48,7 @@ def test_listing_takes_wildcards_exclusions_and_tasks():
     register(task="detection")(_builder("spotter"))
     assert list_models("[al]*net*", exclude="alex*") == ["lenet5"]
     assert "lenet5" not in list_models(exclude=["le*", "mlp"])
-    assert list_models("s*", task="detection") == ["spotter", "ssd"]
+    assert list_models("s*", task="detection") == ["spotter", "ssd", "ssd300"]
 
 
 def test_second_builder_of_a_name_is_refused():

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from built_in_models import SCENES
+from built_in_models import LARGE_SCENES, SCENES
 from PIL import Image
 
 import zoo as package
@@ -52,7 +52,7 @@ def _slow_unless_cheap(names):
 # Models
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", [*SCENES, *LARGE_SCENES])
 def test_the_smallest_image_is_the_smallest(name):
     """The declared minimum builds, and its outputs are what the task demands; one pixel less is refused."""
     spec = registry.get(name)

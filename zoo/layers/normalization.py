@@ -1,10 +1,12 @@
-"""Local response normalisation, as AlexNet and GoogLeNet use it."""
+"""Normalisation over channels: by neighbours, as AlexNet and GoogLeNet have it, and by length, as SSD has it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
+
+TINY = 1e-6  # under the root: where all is nothing, a float16 holds the gradient still
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -42,3 +44,38 @@ class LocalResponseNormalization(keras.layers.Layer):
         """Return the four numbers beside what every layer has."""
         numbers = {"radius": self.radius, "bias": self.bias, "alpha": self.alpha, "beta": self.beta}
         return {**super().get_config(), **numbers}
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class L2Normalization(keras.layers.Layer):
+    """Brings the channels of each place to length 1, then multiplies each channel by a factor that is learned.
+
+    ``b[c] = factor[c] * a[c] / sqrt(sum of a[j]^2 over all channels j)``: Liu, Rabinovich, Berg 2015 ("ParseNet",
+    section 3.3). Computed in float32 whatever the layer's precision.
+
+    Args:
+        factor: what every channel's factor starts from; Liu et al. 2016 ("SSD", section 3.1) have 20.
+    """
+
+    def __init__(self, factor: float = 20.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the factors, one for each channel."""
+        start = keras.initializers.Constant(self.factor)
+        self.factors = self.add_weight(shape=(input_shape[-1],), initializer=start, autocast=False, name="factors")
+
+    def call(self, inputs: Any) -> Any:
+        """Return the normalised activations, shape and dtype of `inputs` (N, H, W, C)."""
+        values = keras.ops.cast(inputs, "float32")
+        energy = keras.ops.sum(keras.ops.square(values), axis=-1, keepdims=True)
+        return keras.ops.cast(values * keras.ops.rsqrt(energy + TINY) * self.factors, inputs.dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The shape stays."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the factor beside what every layer has."""
+        return {**super().get_config(), "factor": self.factor}

@@ -19,8 +19,17 @@ SINGLE_SHOT = Paper(
     venue="ECCV 2016",
     url="https://arxiv.org/abs/1512.02325",
 )
-DETECTOR = SSD(strides=(4, 8), scales=(0.2, 0.3, 0.42), ratios=(1.0, 0.6, 0.3))
+DETECTOR = SSD(strides=(4, 8), scales=(0.2, 0.3, 0.42), ratios=((1.0, 0.6, 0.3),) * 2)
+# Equation 4 for the five maps behind conv4_3, whose own scale is 0.1; three ratios where section 3.1 leaves two out.
+FOUR, SIX = (1.0, 2.0, 1 / 2), (1.0, 2.0, 1 / 2, 3.0, 1 / 3)
+SSD300 = SSD(
+    strides=(8, 16, 32, 64),
+    scales=(0.1, 0.2, 0.375, 0.55, 0.725, 0.9, 1.075),
+    ratios=(FOUR, SIX, SIX, SIX, FOUR, FOUR),
+    unpadded=2,
+)
 SMALL = {"filters": [16, 32, 64]}
+PADDED = {"pool_padding": "same"}  # 75 places become 38, as in the paper, not 37
 
 
 @register(
@@ -31,7 +40,8 @@ SMALL = {"filters": [16, 32, 64]}
     paper=SINGLE_SHOT,
     detector=DETECTOR,
     deviations=(
-        "Two maps, of strides 4 and 8, where SSD300 has six of strides 8 to 300: digits differ in size by two at most.",
+        "Two maps, of strides 4 and 8, where SSD300 (ssd300) has six of strides 8 to 300: digits differ in size by two "
+        "at most.",
         "Default boxes are upright, of ratios 1, 0.6 and 0.3, as digits are; the paper's are 1, 2, 3, 1/2 and 1/3.",
         "The backbone is vgg_small with half its filters, normalised and trained from the start, where the paper's is "
         "VGG16 for ImageNet.",
@@ -79,10 +89,67 @@ def ssd(
     coarse = layers.Conv2D(extra, 3, padding="same", use_bias=False, name="extra_conv2")(coarse)
     coarse = layers.BatchNormalization(momentum=0.9, name="extra_norm2")(coarse)
     coarse = layers.Activation("relu", name="extra_relu2")(coarse)
-    said = []
-    for stride, maps in zip(DETECTOR.strides, (fine, coarse), strict=True):
-        values = 4 + 1 + num_classes
-        head = layers.Conv2D(DETECTOR.boxes_per_place * values, 3, padding="same", name=f"stride_{stride}_boxes")(maps)
-        said.append(layers.Reshape((-1, values), name=f"stride_{stride}_rows")(head))
-    outputs = layers.Concatenate(axis=1, dtype="float32", name="boxes")(said)
+    outputs = _predicted({"stride_4": fine, "stride_8": coarse}, DETECTOR, num_classes)
     return keras.Model(trunk.inputs, outputs, name="ssd")
+
+
+@register(
+    task="detection",
+    params=26_285_486,
+    macs=31_373_537_792,
+    paper=SINGLE_SHOT,
+    detector=SSD300,
+    deviations=(
+        "Weights start by Glorot's rule, as the paper's added layers do; its VGG16 starts from weights for ImageNet, "
+        "conv6 and conv7 from samples of those of fc6 and fc7.",
+        "Scales are equation 4's, 0.2 to 0.9 in steps of 0.175; the authors' code rounds the steps down to 0.17.",
+        "No augmentation by cropping, expanding and changing colours, and no recipe: the zoo has no photographs with "
+        "boxes.",
+    ),
+    min_size=(257, 257),
+)
+def ssd300(
+    *,
+    input_shape: tuple[int, int, int] = (300, 300, 3),
+    num_classes: int = 20,
+    backbone: str = "vgg16",
+    backbone_options: Mapping[str, Any] = PADDED,
+) -> keras.Model:
+    """SSD300 as published: VGG16 and ten convolutions behind it, 8,732 default boxes on six maps.
+
+    Args:
+        input_shape: (height, width, channels), at least 257x257.
+        num_classes: without the background.
+        backbone: any of the zoo's classifiers that returns maps of strides 8 and 16 with ``features=True``, as many
+            places as the image's side has strides, a part of one included.
+        backbone_options: passed to its builder.
+    """
+    from zoo.layers import L2Normalization
+
+    layers = keras.layers
+
+    def convolved(x: keras.KerasTensor, width: int, size: int, name: str, **options: Any) -> keras.KerasTensor:
+        return layers.Conv2D(width, size, activation="relu", name=name, **options)(x)
+
+    trunk = registry.get(backbone).build(input_shape=input_shape, features=True, **backbone_options)
+    maps = {"conv4_3": L2Normalization(20.0, name="conv4_3_norm")(trunk.output["stride_8"])}
+    x = layers.MaxPooling2D(3, strides=1, padding="same", name="block5_pool")(trunk.output["stride_16"])
+    x = convolved(x, 1024, 3, "conv6", padding="same", dilation_rate=6)
+    maps["conv7"] = x = convolved(x, 1024, 1, "conv7")
+    for number, (narrow, wide) in {8: (256, 512), 9: (128, 256)}.items():
+        x = convolved(x, narrow, 1, f"conv{number}_1")
+        x = layers.ZeroPadding2D(1, name=f"conv{number}_2_pad")(x)  # on all sides, as the authors' code does
+        maps[f"conv{number}_2"] = x = convolved(x, wide, 3, f"conv{number}_2", strides=2)
+    for number in (10, 11):
+        x = convolved(x, 128, 1, f"conv{number}_1")
+        maps[f"conv{number}_2"] = x = convolved(x, 256, 3, f"conv{number}_2")
+    return keras.Model(trunk.inputs[0], _predicted(maps, SSD300, num_classes), name="ssd300")
+
+
+def _predicted(maps: Mapping[str, keras.KerasTensor], detector: SSD, num_classes: int) -> keras.KerasTensor:
+    """Let a 3x3 convolution over each map say offsets and logits of its default boxes: (N, P, 4 + 1 + classes)."""
+    layers, values, said = keras.layers, 4 + 1 + num_classes, []
+    for (name, x), count in zip(maps.items(), detector.boxes_per_place, strict=True):
+        head = layers.Conv2D(count * values, 3, padding="same", name=f"{name}_boxes")(x)
+        said.append(layers.Reshape((-1, values), name=f"{name}_rows")(head))
+    return layers.Concatenate(axis=1, dtype="float32", name="boxes")(said)

@@ -53,6 +53,7 @@ def _vgg(
     dropout: float,
     features: bool,
     normalized: bool = False,
+    pool_padding: str = "valid",
 ) -> keras.Model:
     """Build stages of 3x3 convolutions that end in a pooling, then dense layers.
 
@@ -66,6 +67,7 @@ def _vgg(
         dropout: share of units dropped after each hidden dense layer.
         features: return the stages' last maps instead of logits.
         normalized: batch normalisation after every convolution.
+        pool_padding: "valid" drops a row or column that a pooling leaves over, "same" pools it by itself.
     """
     layers = keras.layers
     inputs = x = layers.Input(input_shape, name="image")
@@ -80,7 +82,7 @@ def _vgg(
             else:
                 x = layers.Conv2D(width, 3, padding="same", activation="relu", name=label)(x)
         stages[f"stride_{2 ** (block - 1)}"] = x
-        x = layers.MaxPooling2D(2, name=f"block{block}_pool")(x)
+        x = layers.MaxPooling2D(2, padding=pool_padding, name=f"block{block}_pool")(x)
     if features:
         return keras.Model(inputs, stages, name=name)
     x = layers.Flatten(name="flatten")(x)
@@ -103,8 +105,9 @@ def _column(name: str, column: str, depths: Sequence[int], *, counted: float, **
         num_classes: int = 1000,
         dropout: float = 0.5,
         features: bool = False,
+        pool_padding: str = "valid",
     ) -> keras.Model:
-        size: dict[str, Any] = {"input_shape": input_shape, "num_classes": num_classes}
+        size: dict[str, Any] = {"input_shape": input_shape, "num_classes": num_classes, "pool_padding": pool_padding}
         return _vgg(name, depths, WIDTHS, (4096, 4096), **size, dropout=dropout, features=features)
 
     builder.__name__ = builder.__qualname__ = name
@@ -115,6 +118,7 @@ def _column(name: str, column: str, depths: Sequence[int], *, counted: float, **
         num_classes: number of logits.
         dropout: share of units dropped after each of the two hidden dense layers (section 3.1).
         features: return the last map of each stage, ``stride_1`` to ``stride_16``, instead of logits.
+        pool_padding: "valid" drops a row or column that a pooling leaves over, "same" pools it by itself.
     """
     facts |= {"recipes": {"default": DEEP}, "min_size": (32, 32), "cited_macs": cited}
     return register(paper=VERY_DEEP, deviations=(START,), **facts)(builder)

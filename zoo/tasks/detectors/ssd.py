@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from zoo.errors import ModelError
 from zoo.lazy import np, tf
 from zoo.tasks import boxes as geometry
 from zoo.tasks.detectors.detector import SIZE_LIMIT, Detector
@@ -14,36 +15,59 @@ class SSD(Detector):
     """Default boxes at several resolutions, each classified and moved (Liu et al. 2016, "SSD", sections 2.1 and 2.2).
 
     Args:
-        strides: pixels between the middles of default boxes, for each map.
+        strides: pixels between the middles of default boxes, for each map whose convolutions are padded: it has as
+            many places as the image's side has strides, a part of one included.
         scales: of the default boxes of each map, as shares of the image's sides; the last is that of a map that
             would follow.
-        ratios: width to height. For the ratio 1 there is a second box, between this map's scale and the next.
+        ratios: width to height, for each map. For the ratio 1 there is a second box, between this map's scale and the
+            next.
+        unpadded: maps that follow those of `strides`, each by a 3x3 convolution without padding: two places less by
+            side.
         matched: a default box and an object that overlap by at least this are taken for each other.
         negatives: background boxes that count in the loss for each box that is matched: those that are most wrong.
         variances: the offsets of middles, and the logarithms of sizes, are divided by these (from the authors' code).
+
+    Raises:
+        ModelError: not as many ratios as maps, or not one scale more.
     """
 
     strides: tuple[int, ...]
     scales: tuple[float, ...]
-    ratios: tuple[float, ...] = (1.0, 2.0, 0.5)
+    ratios: tuple[tuple[float, ...], ...]
+    unpadded: int = 0
     matched: float = 0.5
     negatives: int = 3
     variances: tuple[float, float] = (0.1, 0.2)
 
+    def __post_init__(self) -> None:
+        maps = len(self.strides) + self.unpadded
+        if len(self.ratios) != maps or len(self.scales) != maps + 1:
+            raise ModelError(
+                f"SSD takes a tuple of ratios for each of its {maps} maps, and a scale more than maps; received "
+                f"{len(self.ratios)} ratios and {len(self.scales)} scales. Change them, or strides and unpadded."
+            )
+
     @property
-    def boxes_per_place(self) -> int:
-        """Default boxes around each place of a map."""
-        return len(self.ratios) + 1
+    def boxes_per_place(self) -> tuple[int, ...]:
+        """Default boxes around each place, for each map."""
+        return tuple(len(ratios) + 1 for ratios in self.ratios)
+
+    def grids(self, image_shape: tuple[int, ...]) -> list[tuple[int, int]]:
+        """Return the height and width of each map, in places."""
+        height, width = image_shape[:2]
+        grids = [(-(-height // stride), -(-width // stride)) for stride in self.strides]
+        for _ in range(self.unpadded):
+            grids.append((grids[-1][0] - 2, grids[-1][1] - 2))
+        return grids
 
     def default_boxes(self, image_shape: tuple[int, ...]) -> np.ndarray:
         """Return the default boxes (P, 4) by middle and size (y, x, height, width), map by map, float32."""
-        height, width = image_shape[:2]
         maps = []
-        for number, stride in enumerate(self.strides):
+        for number, grid in enumerate(self.grids(image_shape)):
             scale, following = self.scales[number], self.scales[number + 1]
-            sizes = [(scale / np.sqrt(ratio), scale * np.sqrt(ratio)) for ratio in self.ratios]
+            sizes = [(scale / np.sqrt(ratio), scale * np.sqrt(ratio)) for ratio in self.ratios[number]]
             sizes.append((np.sqrt(scale * following),) * 2)
-            centers = geometry.grid_centers(height // stride, width // stride)[:, :, None]
+            centers = geometry.grid_centers(*grid)[:, :, None]
             shape = (*centers.shape[:2], len(sizes), 2)
             both = np.concatenate([np.broadcast_to(centers, shape), np.broadcast_to(np.array(sizes), shape)], axis=-1)
             maps.append(both.reshape(-1, 4))
