@@ -31,6 +31,7 @@ WORDS = {
     "Flatten": "flatten",
     "Add": "sum",
     "Concatenate": "concat",
+    "L2Normalization": "L2 norm",
     "LocalResponseNormalization": "local norm",
 }
 """The layers worth a word; what only changes values, such as an activation, has none."""
@@ -44,9 +45,14 @@ GAP = 0.55
 class _Stage:
     """Layers in a row whose outputs are of one size."""
 
-    shape: tuple[int, ...]  # (height, width, channels), or (units,)
+    shape: tuple[int, ...]  # (height, width, channels), (units,), or (boxes, values) of a detector
     lines: tuple[str, ...]  # what the layers do, in words
     params: int
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether it is no map, but a vector or a list."""
+        return len(self.shape) < 3
 
 
 def architecture_figure(model: Document) -> Figure:
@@ -110,21 +116,21 @@ def _counted(steps: Sequence[str]) -> list[str]:
 
 def _side(stage: _Stage, stages: Sequence[_Stage]) -> float:
     """Inches: by the square root of the map's size, so that 7 pixels can still be seen beside 224."""
-    if len(stage.shape) == 1:
+    if stage.is_flat:
         return SMALLEST
-    largest = max(shape[0] for shape in (each.shape for each in stages) if len(shape) > 1)
+    largest = max(each.shape[0] for each in stages if not each.is_flat)
     return max(SMALLEST, TALLEST * math.sqrt(stage.shape[0] / largest))
 
 
 def _thickness(stage: _Stage) -> float:
-    """Inches: by the logarithm of the channels; of a vector nothing but its length shows, as height."""
-    return 0.12 if len(stage.shape) == 1 else 0.06 + 0.07 * math.log2(stage.shape[-1] + 1)
+    """Inches: by the logarithm of the channels; of a vector or a list nothing but its length shows, as height."""
+    return 0.12 if stage.is_flat else 0.06 + 0.07 * math.log2(stage.shape[-1] + 1)
 
 
 def _draw(axes: Axes, stage: _Stage, stages: Sequence[_Stage], x: float, room: float) -> None:
     from matplotlib.patches import Polygon
 
-    flat = len(stage.shape) == 1
+    flat = stage.is_flat
     side, depth = _side(stage, stages), _thickness(stage)
     height = 0.35 + 0.13 * math.log2(stage.shape[0] + 1) if flat else side
     colour = QUIET if stage.lines == ("image",) else ORANGE if flat else BLUE
