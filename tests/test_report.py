@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from zoo.errors import DataError, RunError
+from zoo.report.architecture import TALLEST, architecture_figure
 from zoo.report.curves import training_curves
 from zoo.report.grid import sample_grid
 from zoo.report.probabilities import prediction_lines
@@ -253,3 +254,15 @@ def test_pictures_leave_matplotlib_alone(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True", "True"]
+
+
+def test_a_list_of_boxes_does_not_dwarf_the_maps() -> None:
+    """The image stays the tallest, however many boxes a detector says."""
+    layers = [
+        {"name": "conv", "kind": "Conv2D", "output_shape": [38, 38, 512], "params": 9, "window": [3, 3]},
+        {"name": "boxes", "kind": "Concatenate", "output_shape": [8732, 25], "params": 0, "window": []},
+    ]
+    model = {"name": "ssd", "input_shape": [300, 300, 3], "anatomy": {"layers": layers, "params": 9, "macs": 9}}
+    front, *_ = architecture_figure(model).axes[0].patches
+    corners = front.get_xy()
+    assert corners[:, 1].max() - corners[:, 1].min() == pytest.approx(TALLEST)
