@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from zoo import anatomy, registry
+from zoo.errors import ModelError
 from zoo.layers import L2Normalization
 
 # Channels from layer to layer of VGG16's five stages (column D of its table 1)
@@ -164,6 +165,9 @@ def test_ssd300_is_the_papers(classes, params, billions):
     assert sum(expected.values()) == model.count_params() == params
     assert billions in (None, round(sum(macs.values()) / 1e9, 3))
     assert model.output_shape == (None, 8732, 4 + 1 + classes)
+    # VGG16 sees 196 pixels at stride 16; then pool5, conv6 (6 apart), conv8_2 ... conv11_2, and what says the boxes
+    seen = 196 + 2 * (16 + 6 * 16 + 16 + 32 + 64 + 64 + 64)
+    assert anatomy.dissect(model).receptive_field == seen
 
 
 def test_ssd300s_default_boxes_are_the_papers():
@@ -187,6 +191,75 @@ def test_ssd300_takes_other_sizes(side):
     model = registry.create("ssd300", input_shape=(side, side + 7, 3))
     maps = [model.get_layer(f"{name}_boxes").output.shape[1:3] for name in SSD300_MAPS]
     assert maps == registry.get("ssd300").detector.grids((side, side + 7, 3))
+
+
+# Darknet-53 (table 1 of YOLO's third paper): filters of each stage, and its residual units
+DARKNET53 = {64: 1, 128: 2, 256: 8, 512: 8, 1024: 4}
+# YOLO behind it: stride, filters of the narrow convolutions, channels that the first of them sees
+YOLO_V3_MAPS = ((32, 512, 1024), (16, 256, 256 + 512), (8, 128, 128 + 256))
+
+
+def normalised(size: int, seen: int, filters: int, name: str) -> dict[str, int]:
+    """A convolution without biases and its normalisation."""
+    return {name: size**2 * seen * filters, f"{name}_norm": 4 * filters}
+
+
+def darknet53_by_hand() -> dict[str, int]:
+    """Each unit halves the filters and doubles them again; a 3x3 convolution shrinks the maps before each stage."""
+    layers, seen = normalised(3, 3, 32, "stem"), 32
+    for stage, (filters, units) in enumerate(DARKNET53.items(), start=1):
+        layers |= normalised(3, seen, filters, f"stage{stage}_down")
+        for unit in range(1, units + 1):
+            layers |= normalised(1, filters, filters // 2, f"stage{stage}_unit{unit}_conv1")
+            layers |= normalised(3, filters // 2, filters, f"stage{stage}_unit{unit}_conv2")
+        seen = filters
+    return layers
+
+
+def test_darknet53_is_the_papers():
+    """Every layer counted by hand; 53 layers with weights, and within 1% the 18.7 * 10^9 operations of table 2."""
+    model = registry.create("darknet53")
+    expected = darknet53_by_hand() | {"logits": 1024 * 1000 + 1000}
+    assert counted(model) == expected
+    assert sum("norm" not in name for name in expected) == 53
+    assert 2 * anatomy.count_macs(model) / 1e9 == pytest.approx(18.7, rel=0.01)
+    sides = {name: maps.shape[1] for name, maps in registry.create("darknet53", features=True).output.items()}
+    assert sides == {"stride_2": 128, "stride_4": 64, "stride_8": 32, "stride_16": 16, "stride_32": 8}
+
+
+def test_yolo_v3_416_is_the_papers():
+    """Every layer counted by hand, for COCO's 80 classes; 13x13, 26x26 and 52x52 cells with three anchors each."""
+    model = registry.create("yolo_v3_416")
+    expected = darknet53_by_hand()
+    for stride, width, seen in YOLO_V3_MAPS:
+        name = f"stride_{stride}"
+        if stride < 32:
+            expected |= normalised(1, 2 * width, width, f"{name}_reduced")
+        for number in range(1, 7):
+            size, filters = (1, width) if number % 2 else (3, 2 * width)
+            expected |= normalised(size, seen, filters, f"{name}_conv{number}")
+            seen = filters
+        expected[f"{name}_boxes"] = seen * 3 * 85 + 3 * 85
+    assert counted(model) == expected
+    assert model.count_params() == sum(expected.values()) == 62_001_757
+    statistics = sum(params for name, params in expected.items() if "norm" in name) // 2
+    assert anatomy.dissect(model).trainable_params == 62_001_757 - statistics == 61_949_149
+    assert model.output_shape == (None, 3 * (13**2 + 26**2 + 52**2), 85)
+
+
+def test_yolo_v3s_anchors_are_the_papers():
+    """Section 2.3 has width before height, in pixels of 416; the first map has the largest."""
+    anchors = np.array(registry.get("yolo_v3_416").detector.anchors) * 416
+    assert anchors[0, 2] == pytest.approx([326, 373])  # 373x326 pixels in the paper: wider than high
+    assert anchors[2, 0] == pytest.approx([13, 10])
+    assert (np.diff(anchors.prod(axis=2).mean(axis=1)) < 0).all()
+
+
+def test_yolo_v3_416_takes_multiples_of_32():
+    """Other sides are refused in plain words."""
+    assert registry.create("yolo_v3_416", input_shape=(64, 96, 3)).output_shape == (None, 3 * 6 * 21, 85)
+    with pytest.raises(ModelError, match=r"multiples of 32, received \(72, 96, 3\)"):
+        registry.create("yolo_v3_416", input_shape=(72, 96, 3))
 
 
 def test_vgg_may_pool_what_is_left_over():

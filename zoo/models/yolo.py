@@ -32,7 +32,20 @@ ANCHORED = YoloV3(
     strides=(8, 4),
     anchors=(((0.30, 0.30), (0.39, 0.28), (0.36, 0.36)), ((0.30, 0.14), (0.23, 0.19), (0.31, 0.23))),
 )
+# For COCO, section 2.3; there width before height, in pixels of 416.
+PUBLISHED = YoloV3(
+    strides=(32, 16, 8),
+    anchors=tuple(
+        tuple((height / 416, width / 416) for width, height in shapes)
+        for shapes in (
+            ((116, 90), (156, 198), (373, 326)),
+            ((30, 61), (62, 45), (59, 119)),
+            ((10, 13), (16, 30), (33, 23)),
+        )
+    ),
+)
 SMALL = {"filters": [16, 32, 64]}
+NO_OPTIONS: Mapping[str, Any] = {}
 TRUNK = (
     "The backbone is vgg_small with half its filters, trained from the start; the paper's is a Darknet for ImageNet."
 )
@@ -117,7 +130,7 @@ def yolo_v1(
     paper=INCREMENTAL,
     detector=ANCHORED,
     deviations=(
-        "Two maps, of strides 8 and 4, where the paper has three of 32, 16 and 8.",
+        "Two maps, of strides 8 and 4, where the paper has three of 32, 16 and 8 (yolo_v3_416).",
         TRUNK,
         "Anchors are those of the scenes of digits, found as the paper finds COCO's.",
         "No training at several sizes, and no augmentation.",
@@ -160,10 +173,63 @@ def yolo_v3(
     up = layers.UpSampling2D(2, name="fine_up")(_convolved(coarse, width // 2, "fine_reduced", size=1))
     fine = layers.Concatenate(name="fine_beside")([fine, up])
     fine = _convolved(fine, width, "fine_conv1", size=1)
-    said = []
-    for stride, anchors, x in zip(ANCHORED.strides, ANCHORED.anchors, (coarse, fine), strict=True):
-        x = _convolved(x, 2 * width, f"stride_{stride}_conv")
-        head = layers.Conv2D(len(anchors) * (5 + num_classes), 1, name=f"stride_{stride}_boxes")(x)
-        said.append(layers.Reshape((-1, 5 + num_classes), name=f"stride_{stride}_rows")(head))
+    said = [
+        _predicted(_convolved(x, 2 * width, f"stride_{stride}_conv"), stride, len(anchors), num_classes)
+        for stride, anchors, x in zip(ANCHORED.strides, ANCHORED.anchors, (coarse, fine), strict=True)
+    ]
     outputs = layers.Concatenate(axis=1, dtype="float32", name="boxes")(said)
     return keras.Model(image, outputs, name="yolo_v3")
+
+
+def _predicted(x: keras.KerasTensor, stride: int, anchors: int, num_classes: int) -> keras.KerasTensor:
+    """Let a 1x1 convolution say boxes, objectness and classes for each anchor of each cell: (N, P, 5 + classes)."""
+    head = keras.layers.Conv2D(anchors * (5 + num_classes), 1, name=f"stride_{stride}_boxes")(x)
+    return keras.layers.Reshape((-1, 5 + num_classes), name=f"stride_{stride}_rows")(head)
+
+
+@register(
+    task="detection",
+    params=62_001_757,
+    trainable_params=61_949_149,
+    macs=32_932_037_632,
+    paper=INCREMENTAL,
+    detector=PUBLISHED,
+    deviations=(
+        "Weights start by Glorot's rule, where the paper's backbone starts from weights for ImageNet.",
+        "No training at several sizes, no augmentation and no recipe: the zoo has no photographs with boxes.",
+    ),
+    min_size=(32, 32),
+)
+def yolo_v3_416(
+    *,
+    input_shape: tuple[int, int, int] = (416, 416, 3),
+    num_classes: int = 80,
+    backbone: str = "darknet53",
+    backbone_options: Mapping[str, Any] = NO_OPTIONS,
+) -> keras.Model:
+    """YOLO, third version as published: Darknet-53, three maps with three of COCO's anchors each, 10,647 boxes.
+
+    Args:
+        input_shape: (height, width, channels), multiples of 32.
+        num_classes: classes of objects.
+        backbone: any of the zoo's classifiers that returns maps of strides 8, 16 and 32 with ``features=True``.
+        backbone_options: passed to its builder.
+    """
+    layers, coarsest = keras.layers, max(PUBLISHED.strides)
+    if any(size % coarsest for size in input_shape[:2]):
+        raise ModelError(f"yolo_v3_416 takes images whose sides are multiples of {coarsest}, received {input_shape}.")
+    trunk = registry.get(backbone).build(input_shape=input_shape, features=True, **backbone_options)
+    said, x = [], None
+    for stride, width, anchors in zip(PUBLISHED.strides, (512, 256, 128), PUBLISHED.anchors, strict=True):
+        name, maps = f"stride_{stride}", trunk.output[f"stride_{stride}"]
+        if x is not None:
+            up = layers.UpSampling2D(2, name=f"{name}_up")(_convolved(x, width, f"{name}_reduced", size=1))
+            maps = layers.Concatenate(name=f"{name}_beside")([up, maps])
+        x = maps
+        for number in (1, 3):
+            x = _convolved(x, width, f"{name}_conv{number}", size=1)
+            x = _convolved(x, 2 * width, f"{name}_conv{number + 1}")
+        x = _convolved(x, width, f"{name}_conv5", size=1)
+        said.append(_predicted(_convolved(x, 2 * width, f"{name}_conv6"), stride, len(anchors), num_classes))
+    outputs = layers.Concatenate(axis=1, dtype="float32", name="boxes")(said)
+    return keras.Model(trunk.inputs[0], outputs, name="yolo_v3_416")
