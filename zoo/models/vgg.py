@@ -23,9 +23,8 @@ START = (
     "shallowest network with a variance of 0.01 and begins the deeper ones with its layers."
 )
 RECIPE = Recipe(
-    note="One-cycle Adam, each image turned, scaled and moved by itself: 99.70 % on MNIST's test images, in 546 s of "
-    "training on 2 CPU cores with bfloat16 (one seed).",
-    epochs=28,
+    note="One-cycle Adam in bfloat16, each image turned, scaled and moved by itself.",
+    epochs=8,
     learning_rate=4e-3,
     schedule="one_cycle",
     label_smoothing=0.1,
@@ -33,6 +32,7 @@ RECIPE = Recipe(
     rotation=10,
     zoom=0.1,
     translation=0.07,
+    shares=2,
 )
 DEEP = Recipe(
     note="To begin with: Adam's rate at which deep plain layers, not normalised, learn scikit-learn's digits. Not "
