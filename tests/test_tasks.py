@@ -231,7 +231,7 @@ def test_data_must_say_what_the_task_needs(scenes, tiny_digits, tmp_path):
         train("unet", dataset=tiny_digits, output=tmp_path / "a")
     with pytest.raises(DataError, match="digits has no boxes"):
         train("yolo_v1", dataset=tiny_digits, output=tmp_path / "b")
-    with pytest.raises(DataError, match="shows several objects at once"):
+    with pytest.raises(DataError, match="few_scenes says what is where in its images, and has no one label for each"):
         train("mlp", dataset=scenes, output=tmp_path / "c")
 
 

@@ -29,17 +29,23 @@ def write_samples(
     """
     dataset = data.load(name, data_dir=data_dir, announce=announce)
     chosen = np.random.default_rng(seed).permutation(len(dataset.train))[:50]
-    path = Path(output) if output is not None else Path(f"{dataset.name}-samples.png")
+    path = Path(output) if output is not None else Path(f"{dataset.name.replace('/', '-')}-samples.png")
     shown = dataset.train.take(chosen)
     try:
-        if shown.boxes is None:
+        if shown.boxes is None and shown.masks is None:
             sample_grid(shown.images, shown.labels, dataset.class_names, path, title=dataset.name)
         else:
-            pictures = [
-                draw_objects(image, boxes, dataset.class_names, mask=mask)
-                for image, boxes, mask in zip(shown.images, shown.boxes, shown.instances, strict=True)  # type: ignore[arg-type]
-            ]
-            sample_grid(np.stack(pictures), shown.labels, None, path, rows=3, columns=5, title=dataset.name)
+            pictures = _drawn(shown, dataset.class_names)
+            sample_grid(pictures, shown.labels, None, path, rows=3, columns=5, title=dataset.name)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}. Choose another --output.") from error
     return {"dataset": dataset.name, "path": str(path.resolve()), "indices": chosen.tolist()}
+
+
+def _drawn(scenes: data.Split, class_names: tuple[str, ...]) -> np.ndarray:
+    """Return scenes with their boxes drawn, and each object or, where objects are not told apart, each class tinted."""
+    nothing = [None] * len(scenes)
+    boxes = nothing if scenes.boxes is None else scenes.boxes
+    tints = scenes.instances if scenes.instances is not None else scenes.masks
+    rows = zip(scenes.images, boxes, nothing if tints is None else tints, strict=True)
+    return np.stack([draw_objects(image, box, class_names, mask=tint) for image, box, tint in rows])

@@ -43,7 +43,7 @@ def _task_of(subject: Subject, kind: type[SceneTask], data: Dataset) -> SceneTas
 
     Raises:
         ModelError: it is no run of a registered model, so nobody knows how to read its outputs.
-        DataError: the images have another shape than the model takes.
+        DataError: the images have another shape than the model takes, or other classes than it tells apart.
     """
     if subject.run is None:
         raise ModelError(f"{subject.name} is a file of its own: name its run, which says how its answers are read.")
@@ -51,6 +51,12 @@ def _task_of(subject: Subject, kind: type[SceneTask], data: Dataset) -> SceneTas
     if takes != data.image_shape:
         raise DataError(
             f"{subject.place.name} takes images {takes}, but {data.name} has {data.image_shape}. Use others."
+        )
+    learned = subject.run.document["class_names"]
+    if len(learned) != data.num_classes:
+        raise DataError(
+            f"{subject.place.name} tells {len(learned)} classes apart, but {data.name} has {data.num_classes}. "
+            "Use others."
         )
     spec = registry.get(subject.run.document["model"])
     return kind.of(

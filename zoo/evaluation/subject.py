@@ -76,7 +76,7 @@ class Subject:
             return None
         environment = self.run.document.get("environment")
         recorded = environment.get("data_digests") if isinstance(environment, dict) else None
-        parts = [part for part in ("test_images", "test_labels") if part in dataset.digests]
+        parts = [part for part in dataset.digests if part.startswith("test_")]
         if not isinstance(recorded, dict) or not parts or not set(parts) <= set(recorded):
             return None
         return all(recorded[part] == dataset.digests[part] for part in parts)

@@ -55,8 +55,10 @@ class Classification(Task):
     @classmethod
     def targets(cls, data: Dataset, split: Split) -> np.ndarray:
         """Return the labels."""
-        if split.boxes is not None:
-            raise DataError(f"{data.name} shows several objects at once: it has no one label per image. Use another.")
+        if split.boxes is not None or split.masks is not None:
+            raise DataError(
+                f"{data.name} says what is where in its images, and has no one label for each. Use another."
+            )
         return split.labels
 
     @classmethod

@@ -32,7 +32,8 @@ class Detection(SceneTask):
     """Scores a detector's outputs against objects (N, M, 5), float32; see `zoo.tasks.detectors`.
 
     Its accuracy is the share of an image's objects for which some box overlaps them by half or more and gives their
-    class a score of a half or more, before boxes are weeded out.
+    class a score of a half or more, before boxes are weeded out. In an image without objects there are none to miss:
+    its share is 1.
     """
 
     detector: Detector
@@ -90,8 +91,8 @@ class Detection(SceneTask):
         present = tf.cast(labels >= 0, tf.float64)
         own = tf.gather(scores, tf.maximum(labels, 0), axis=2, batch_dims=1)  # (N, P, M)
         found = tf.reduce_any((own >= SURE) & (overlaps(boxes, targets[..., 1:]) >= 0.5), axis=1)
-        shares = tf.reduce_sum(present * tf.cast(found, tf.float64), axis=1) / tf.maximum(tf.reduce_sum(present, 1), 1)
-        return tf.reduce_sum(shares)
+        missed = tf.reduce_sum(present * tf.cast(~found, tf.float64), axis=1) / tf.maximum(tf.reduce_sum(present, 1), 1)
+        return tf.reduce_sum(1 - missed)
 
     def plain(self) -> Detection:
         """There is nothing in it for training alone."""
