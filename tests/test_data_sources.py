@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from zoo import data
-from zoo.data import catalog, fashion_mnist, mirror, network, tfds
+from zoo.data import catalog, dataset, fashion_mnist, mirror, network, tfds
 from zoo.data.dataset import PARTS, plain_arrays
 from zoo.data.idx import idx_digest, write_idx
 from zoo.data.mnist import MNIST
@@ -260,7 +260,7 @@ def test_tfds_without_class_labels(tfds_builder) -> None:
 def test_tfds_too_large(tfds_builder, monkeypatch: pytest.MonkeyPatch) -> None:
     """A data set too large for memory is refused with its size."""
     tfds_builder("large", small_arrays())
-    monkeypatch.setattr(tfds, "LARGEST_BYTES", 1000)
+    monkeypatch.setattr(dataset, "LARGEST_BYTES", 1000)
     with pytest.raises(DataError, match=r"split 'train' of large takes .* GiB"):
         data.load("large")
 

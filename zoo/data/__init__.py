@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from zoo.data.cache import VerifyRow, cache_folder
 from zoo.data.catalog import list_datasets, load, prepare, verify, where
+from zoo.data.coco_folder import read_coco
 from zoo.data.dataset import Dataset, Split
 from zoo.data.sources import DatasetInfo, SourceStatus
 
@@ -23,6 +24,7 @@ __all__ = [
     "list_datasets",
     "load",
     "prepare",
+    "read_coco",
     "verify",
     "where",
 ]

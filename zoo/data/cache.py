@@ -2,6 +2,8 @@
 
     <cache folder>/mnist/           train_images.npy, train_labels.npy, test_images.npy, test_labels.npy,
                                     manifest.json
+    <cache folder>/voc.2007/        the same of voc/2007, and its boxes: train_boxes.npy, test_boxes.npy; masks and
+                                    instances likewise, where a data set has them
     <cache folder>/mnist.lock       held while one process fetches; the others wait
     <cache folder>/.staging/mnist/  what that process is writing, in a folder of its own; whoever takes the
                                     lock next clears away what was left
@@ -22,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.data.dataset import PARTS, Dataset, Split, plain_arrays
+from zoo.data.dataset import PARTS, Dataset, Split, places_of, plain_arrays
 from zoo.data.idx import idx_digest
 from zoo.data.manifest import FILE_NAME, Manifest, record_of
 from zoo.data.npy import map_npy, write_npy
@@ -55,12 +57,17 @@ def cache_folder() -> Path:
 
 def entry_folder(name: str) -> Path:
     """Return the folder in which the data set `name` is, or would be, cached."""
-    return cache_folder() / name
+    return cache_folder() / _file_name(name)
 
 
 def cached_names() -> list[str]:
     """Return the names of all data sets in the cache, sorted."""
-    return sorted(path.parent.name for path in cache_folder().glob(f"[!.]*/{FILE_NAME}"))
+    return sorted(path.parent.name.replace(".", "/") for path in cache_folder().glob(f"[!.]*/{FILE_NAME}"))
+
+
+def _file_name(name: str) -> str:
+    """Return what a data set is called on the disk: a name may hold a slash, and never holds a dot."""
+    return name.replace("/", ".")
 
 
 def read(name: str, published: Mapping[str, str]) -> Dataset | None:
@@ -74,18 +81,18 @@ def read(name: str, published: Mapping[str, str]) -> Dataset | None:
         return None
     try:
         manifest = Manifest.read(folder)
-        arrays = {part: _verified(folder, part, manifest, published) for part in PARTS}
+        arrays = {part: _verified(folder, part, manifest, published) for part in _parts(manifest)}
     except DataError as error:
         raise DigestError(
             f"{error}. It will not be used; repair it with: zoo data prepare {name} (or delete {folder})."
         ) from error
     return Dataset(
         name=name,
-        train=Split(_with_channels(arrays["train_images"]), arrays["train_labels"].astype(np.int64)),
-        test=Split(_with_channels(arrays["test_images"]), arrays["test_labels"].astype(np.int64)),
+        train=_split(arrays, "train"),
+        test=_split(arrays, "test"),
         class_names=manifest.class_names,
         source=f"cache {folder} (from {manifest.origin})",
-        digests={part: _expected(part, manifest, published) for part in PARTS},
+        digests={part: _expected(part, manifest, published) for part in arrays},
     )
 
 
@@ -101,7 +108,7 @@ def verify(name: str, published: Mapping[str, str]) -> list[VerifyRow]:
         manifest = Manifest.read(folder)
     except DataError as error:
         return [VerifyRow(FILE_NAME, "a readable manifest", _without_path(error, folder / FILE_NAME), False)]
-    return [_verify_row(folder, part, manifest, published) for part in PARTS]
+    return [_verify_row(folder, part, manifest, published) for part in _parts(manifest)]
 
 
 @contextmanager
@@ -115,7 +122,7 @@ def locked(name: str, announce: Callable[[str], None]) -> Iterator[Path]:
 
     with _as_cache_error():
         cache_folder().mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(cache_folder() / f"{name}.lock")
+        lock = filelock.FileLock(cache_folder() / f"{_file_name(name)}.lock")
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
@@ -140,7 +147,7 @@ def _fresh_staging(name: str) -> tuple[Path, Path]:
     Nobody else can hold the lock, but a killed process may have left a pip that still writes: so its folder
     is removed as far as possible, and never used again.
     """
-    shelf = cache_folder() / ".staging" / name
+    shelf = cache_folder() / ".staging" / _file_name(name)
     shelf.mkdir(parents=True, exist_ok=True)
     for leftover in shelf.iterdir():
         shutil.rmtree(leftover, ignore_errors=True)
@@ -188,6 +195,16 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _parts(manifest: Manifest) -> list[str]:
+    """Return the four parts that every data set has, then what this one has beside them."""
+    return [*PARTS, *(part for part in manifest.arrays if part not in PARTS)]
+
+
+def _split(arrays: Mapping[str, np.ndarray], side: str) -> Split:
+    images, labels = _with_channels(arrays[f"{side}_images"]), arrays[f"{side}_labels"].astype(np.int64)
+    return Split(images, labels, **places_of(arrays, side))
 
 
 def _open(folder: Path, part: str, manifest: Manifest) -> np.ndarray:

@@ -24,13 +24,14 @@ from zoo.data.mnist import MNIST
 from zoo.data.progress import Announce
 from zoo.data.scenes import DRAWN_FROM, LAYOUTS, draw_dataset, info_of
 from zoo.data.sources import DatasetInfo, Entry, Job, SourceStatus, accept, fetch_first
-from zoo.data.tfds import download_source, known_names, prepared_folder, prepared_source
+from zoo.data.tfds import configurations, download_source, known_names, prepared_folder, prepared_source
 from zoo.data.user_files import read_user_files
 from zoo.errors import DataError, DigestError, UnknownNameError, suggestion
 
 CATALOG = {entry.name: entry for entry in (MNIST, FASHION_MNIST, DIGITS)}
-# A name becomes a folder in the cache, so it is a plain word: no dots, slashes or leading dashes.
-NAME_RULE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+# A name becomes a folder in the cache, so it is a plain word, no dots or leading dashes; or two with a slash between
+# them, a data set of TFDS and its configuration.
+NAME_RULE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)?")
 
 
 def load(
@@ -41,10 +42,11 @@ def load(
 ) -> Dataset:
     """Return the data set `name`, every byte of it checked.
 
-    `data_dir` is a folder with IDX files or an `.npz`, or an `.npz` file; with it, `name` may be any word,
-    and what is read is kept in the cache only if it is the published data of `name`. Whatever was fetched is
-    kept; where the cache cannot be written, the data set is used from memory. `announce` gets a line of text
-    when something takes time, is passed over, or cannot be kept. Scenes are drawn anew from their digits.
+    `data_dir` is a folder with IDX files or an `.npz`, an `.npz` file, or a folder of images in COCO's format (see
+    `zoo.data.coco_folder`); with it, `name` may be any word, and what is read is kept in the cache only if it is the
+    published data of `name`. Whatever was fetched is kept, boxes and masks too; where the cache cannot be written, the
+    data set is used from memory. `announce` gets a line of text when something takes time, is passed over, or cannot
+    be kept. Scenes of digits are drawn anew.
 
     Raises `DigestError` if cached bytes, or files given as MNIST, are not the published ones;
     `UnknownNameError` if nothing is called `name`; `DataError` if no source has it, listing what each
@@ -79,7 +81,7 @@ def prepare(
         _require_known(entry)
     with cache.locked(entry.name, tell) as staging:
         if data_dir is not None:
-            cache.write(_user_dataset(entry, Path(data_dir), strict=True), staging)
+            cache.write(_user_dataset(entry, Path(data_dir), tell, strict=True), staging)
         elif not _is_sound(entry, tell):
             cache.write(_fetch(entry, Job(tell, staging)), staging)
     return cache.entry_folder(entry.name)
@@ -122,7 +124,7 @@ def _entry(name: str) -> Entry:
         return CATALOG[name]
     if not NAME_RULE.fullmatch(name):
         raise _unknown(name, [])
-    sources = (prepared_source(name), download_source(name)) if name.isidentifier() else ()
+    sources = (prepared_source(name), download_source(name)) if name.partition("/")[0].isidentifier() else ()
     info = DatasetInfo(name, "from TensorFlow Datasets", 0, (0, 0, 0), 0, 0, needs_network=True)
     return Entry(info, sources)
 
@@ -131,8 +133,8 @@ def _unknown(name: str, others: list[str]) -> UnknownNameError:
     known = [*CATALOG, *LAYOUTS, *(cached for cached in cache.cached_names() if cached not in CATALOG)]
     return UnknownNameError(
         f"No dataset is called '{name}'.{suggestion(name, [*known, *others])} "
-        f"Known are {', '.join(known)}, and the image-classification datasets of TensorFlow Datasets by "
-        "their names; to read your own files, add --data-dir FOLDER to a name of your choice."
+        f"Known are {', '.join(known)}, and datasets of TensorFlow Datasets by their names, as in cifar10 "
+        "or voc/2007; to read your own files, add --data-dir FOLDER to a name of your choice."
     )
 
 
@@ -189,8 +191,14 @@ def _require_known(entry: Entry) -> None:
     """Raise `UnknownNameError` where no source knows the name: before a lock or folder is made for it."""
     if entry.name not in CATALOG and prepared_folder(entry.name) is None:
         names = known_names()
-        if entry.name not in names:
+        base, _, configuration = entry.name.partition("/")
+        if base not in names:
             raise _unknown(entry.name, names)
+        if configuration and configuration not in (there := configurations(base)):
+            raise UnknownNameError(
+                f"{base} of TensorFlow Datasets has no configuration '{configuration}'. It has "
+                f"{', '.join(there) or 'none: leave it out'}."
+            )
 
 
 def _fetch(entry: Entry, job: Job) -> Dataset:
@@ -200,7 +208,7 @@ def _fetch(entry: Entry, job: Job) -> Dataset:
 
 
 def _from_user(entry: Entry, path: Path, tell: Announce) -> Dataset:
-    dataset = _user_dataset(entry, path, strict=False)
+    dataset = _user_dataset(entry, path, tell, strict=False)
     changed = [part for part, expected in entry.published.items() if dataset.digests[part] != expected]
     if changed:
         tell(f"{path} is not the published {entry.name}; its digests are recorded and it is used as it is.")
@@ -212,10 +220,10 @@ def _from_user(entry: Entry, path: Path, tell: Announce) -> Dataset:
     return dataset
 
 
-def _user_dataset(entry: Entry, path: Path, *, strict: bool) -> Dataset:
+def _user_dataset(entry: Entry, path: Path, tell: Announce, *, strict: bool) -> Dataset:
     """Read the user's files. `strict`: they must be the published data of `entry`, if there is any."""
     path = path.expanduser().absolute()
-    parts = read_user_files(path, entry.name)
+    parts = read_user_files(path, entry.name, tell)
     must_match = strict or entry.only_published
     try:
         return accept(entry if must_match else replace(entry, published={}), parts)

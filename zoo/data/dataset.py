@@ -1,6 +1,6 @@
 """What a data set is: two splits of images and labels, their class names, and the digests of their bytes.
 
-Importing this module costs NumPy and nothing else.
+Scenes also have boxes, masks or both. Importing this module costs NumPy and nothing else.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 PARTS = ("train_images", "train_labels", "test_images", "test_labels")
+PLACES = ("boxes", "masks", "instances")  # what a split of scenes has beside images and labels, as far as it is known
+LARGEST_BYTES = 4 * 1024**3  # decoded images are held in memory, twice for a moment
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +29,10 @@ class Split:
     `images` is uint8 of shape (N, H, W, C), values 0..255; it may be a read-only memory map of the cache.
     `labels` is int64 of shape (N,), values 0..num_classes - 1; of scenes, the number of objects.
 
-    Scenes have these too: `boxes`, float32 (N, M, 5), rows of (class, top, left, bottom, right), edges as shares of
-    height and width, all -1 where there is no further object; `masks`, uint8 (N, H, W), the class of each pixel counted
-    from 1, 0 for the background; `instances`, uint8 (N, H, W), its object's row in `boxes`, counted from 1.
+    Scenes have these too, or some of them: `boxes`, float32 (N, M, 5), rows of (class, top, left, bottom, right), edges
+    as shares of height and width, all -1 where there is no further object; `masks`, uint8 (N, H, W), the class of each
+    pixel counted from 1, 0 for the background; `instances`, uint8 (N, H, W), its object's row in `boxes`, counted from
+    1.
     """
 
     images: np.ndarray
@@ -52,7 +55,8 @@ class Dataset:
     """Images to train on and images to test on, ready in memory.
 
     `source` says in one line where these bytes came from. `digests` holds the SHA-256 of each of the four
-    parts (`train_images`, `train_labels`, `test_images`, `test_labels`) as IDX content, header and bytes.
+    parts (`train_images`, `train_labels`, `test_images`, `test_labels`) as IDX content, header and bytes; of scenes
+    that were read, also that of `train_boxes` and so on.
     """
 
     name: str
@@ -94,7 +98,9 @@ class Dataset:
 class Parts:
     """What a source answers with: four arrays as they were found, not checked yet.
 
-    `files` names, for each part, the file that it was read from, so that an error can name it too.
+    Scenes bring `train_boxes`, `train_masks`, `train_instances` and those of the test images too, as far as they are
+    known, as `Split` describes them. `files` names, for each part, the file that it was read from, so that an error can
+    name it too.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -113,9 +119,12 @@ def assemble(name: str, parts: Parts, class_names: tuple[str, ...] | None = None
 
     Raises `DataError`, naming the file, unless images are uint8 (N, H, W) or (N, H, W, C), labels are whole
     numbers >= 0 of shape (N,), each split has as many labels as images and at least one of both, and
-    train and test images have one size.
+    train and test images have one size. Labels of scenes count objects; their classes have the names that the source
+    gives them, and scenes without any object are refused, as they are where `class_names` are demanded.
     """
     train, test = _split(parts, "train"), _split(parts, "test")
+    if any(part.endswith(PLACES) for part in parts.arrays):
+        return _assemble_scenes(name, parts, train, test, class_names)
     if train.images.shape[1:] != test.images.shape[1:]:
         raise DataError(
             f"{parts.files['train_images']} holds images of {_size(train)} and "
@@ -129,28 +138,62 @@ def assemble(name: str, parts: Parts, class_names: tuple[str, ...] | None = None
         raise DataError(
             f"{name} has label {highest}, but only {len(names)} classes. Labels must be 0..{len(names) - 1}."
         )
+    return _dataset(name, parts, train, test, names)
+
+
+def _assemble_scenes(
+    name: str, parts: Parts, train: Split, test: Split, class_names: tuple[str, ...] | None
+) -> Dataset:
+    if class_names is not None or parts.class_names is None:
+        raise DataError(
+            f"{parts.files['train_images']} holds boxes or masks, and {name} is a data set of images with one label "
+            "each. Give it a name of its own: --dataset NAME."
+        )
+    for side, split in (("train", train), ("test", test)):
+        if split.boxes is not None and (split.boxes < 0).all():
+            raise DataError(
+                f"{parts.files[f'{side}_boxes']} names no object at all. There must be some to learn from, and some to "
+                "measure on."
+            )
+    return _dataset(name, parts, train, test, parts.class_names)
+
+
+def _dataset(name: str, parts: Parts, train: Split, test: Split, class_names: tuple[str, ...]) -> Dataset:
     return Dataset(
         name=name,
         train=train,
         test=test,
-        class_names=names,
+        class_names=class_names,
         source=parts.origin,
         digests={part: idx_digest(array) for part, array in plain_arrays(train, test).items()},
     )
 
 
 def plain_arrays(train: Split, test: Split) -> dict[str, np.ndarray]:
-    """Return the four arrays as they are stored and hashed.
+    """Return the four arrays as they are stored and hashed, and behind them what else scenes have.
 
     Images of one channel lose it, (N, H, W), which is how IDX files hold them; labels are uint8, or int32
     where there are more than 256 classes.
     """
-    return {
+    arrays = {
         "train_images": _plain_images(train.images),
         "train_labels": _plain_labels(train.labels),
         "test_images": _plain_images(test.images),
         "test_labels": _plain_labels(test.labels),
     }
+    places = {
+        f"{side}_{kind}": getattr(split, kind) for side, split in (("train", train), ("test", test)) for kind in PLACES
+    }
+    return arrays | {part: array for part, array in places.items() if array is not None}
+
+
+def require_small(size: int, what: str) -> None:
+    """Raise `DataError` if `what` takes more bytes than are read into memory."""
+    if size > LARGEST_BYTES:
+        raise DataError(
+            f"{what} takes {size / 1024**3:.1f} GiB. Data sets are held in memory, and at most "
+            f"{LARGEST_BYTES / 1024**3:.0f} GiB are read; choose a smaller one."
+        )
 
 
 def _plain_images(images: np.ndarray) -> np.ndarray:
@@ -171,7 +214,12 @@ def _split(parts: Parts, side: str) -> Split:
             f"{labels_file} holds {len(labels)} labels and {images_file} {len(images)} images. "
             "Give files that belong together, one label per image."
         )
-    return Split(images, labels)
+    return Split(images, labels, **places_of(parts.arrays, side))
+
+
+def places_of(arrays: Mapping[str, np.ndarray], side: str) -> dict[str, np.ndarray]:
+    """Return what `arrays` hold of the boxes, masks and instances of one side, "train" or "test"."""
+    return {kind: arrays[f"{side}_{kind}"] for kind in PLACES if f"{side}_{kind}" in arrays}
 
 
 def _checked_images(images: np.ndarray, file: str) -> np.ndarray:

@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from zoo.data.dataset import Parts
+from zoo.data.dataset import Parts, require_small
 from zoo.data.network import unreachable_because
 from zoo.data.progress import fetching
 from zoo.data.sources import Job, Source
+from zoo.data.tfds_scenes import has_places, read_scenes
 from zoo.errors import DataError
 
 HOST = "storage.googleapis.com"  # where TFDS keeps its facts about every data set, and MNIST itself
-LARGEST_BYTES = 4 * 1024**3  # decoded images are held in memory, twice for a moment
 BATCH = 1024
 
 
@@ -37,7 +37,8 @@ def tfds_folder() -> Path:
 def prepared_folder(name: str) -> Path | None:
     """Return the folder of `name`'s newest prepared version, or None. Only looks at the disk.
 
-    A data set with several configurations has one folder more; it is found if just one of them is prepared.
+    A data set with several configurations has one folder more, and its name may say which: voc/2007. Where it does not,
+    it is found if just one of them is prepared.
     """
     plain = list((tfds_folder() / name).glob("*/dataset_info.json"))
     with_config = list((tfds_folder() / name).glob("*/*/dataset_info.json"))
@@ -63,6 +64,14 @@ def known_names() -> list[str]:
         import tensorflow_datasets
 
         return list(tensorflow_datasets.list_builders(with_community_datasets=False))
+
+
+def configurations(name: str) -> tuple[str, ...]:
+    """Return the names of the configurations of the data set `name`, which TFDS must know. Asks no network."""
+    with _tfds_errors(name), _quiet():
+        import tensorflow_datasets
+
+        return tuple(tensorflow_datasets.builder_cls(name).builder_configs)
 
 
 def prepared_source(name: str, *, published_order: bool = False) -> Source:
@@ -98,8 +107,9 @@ def download_source(name: str, *, published_order: bool = False) -> Source:
 def read_prepared(name: str, folder: Path, *, published_order: bool = False) -> Parts:
     """Return the data set that TFDS prepared in `folder`. Asks no network.
 
-    `published_order` undoes TFDS' shuffle (see `_unshuffled`). Raises `DataError` if it is not one
-    of images, all of one size, with one label each, or if it is too large to hold in memory.
+    `published_order` undoes TFDS' shuffle (see `_unshuffled`). Raises `DataError` if it is neither one
+    of images, all of one size, with one label each, nor one of scenes (see `zoo.data.tfds_scenes`), or if it is too
+    large to hold in memory.
     """
     with _tfds_errors(name), _quiet():
         import tensorflow_datasets
@@ -118,7 +128,7 @@ def download(name: str, job: Job, *, published_order: bool = False) -> Parts:
     reason = unreachable_because(HOST)
     if reason:
         raise DataError(reason)
-    if name not in known_names():
+    if name.partition("/")[0] not in known_names():
         raise DataError(f"it knows no '{name}'")
     with (
         fetching(f"Fetching {name} with TensorFlow Datasets", None, job.announce),
@@ -129,15 +139,18 @@ def download(name: str, job: Job, *, published_order: bool = False) -> Parts:
 
         tensorflow_datasets.disable_progress_bar()
         builder = tensorflow_datasets.builder(name, data_dir=str(tfds_folder()))
-        _require_images(builder.info, name)
-        _require_small(builder.info.download_size or 0, f"the download of {name}")
+        if not has_places(builder.info):
+            _require_images(builder.info, name)
+        require_small(builder.info.download_size or 0, f"the download of {name}")
         builder.download_and_prepare()
         return _read(builder, name, published_order)
 
 
 def _read(builder: Any, name: str, published_order: bool) -> Parts:
-    image_key, label_key = _require_images(builder.info, name)
     train, test = _splits(builder.info, name)
+    if has_places(builder.info):
+        return read_scenes(builder, name, {"train": train, "test": test})
+    image_key, label_key = _require_images(builder.info, name)
     arrays: dict[str, np.ndarray] = {}
     for side, split in (("train", train), ("test", test)):
         images, labels = _collect(builder, split, image_key, label_key, name)
@@ -164,7 +177,7 @@ def _collect(builder: Any, split: str, image_key: str, label_key: str, name: str
     for batch in tensorflow_datasets.as_numpy(stream):
         found, more = batch[image_key], batch[label_key]
         if filled == 0:
-            _require_small(count * math.prod(found.shape[1:]), f"split '{split}' of {name}")
+            require_small(count * math.prod(found.shape[1:]), f"split '{split}' of {name}")
             images = np.empty((count, *found.shape[1:]), found.dtype)
         if found.shape[1:] != images.shape[1:]:
             raise DataError(
@@ -205,7 +218,8 @@ def _require_images(info: Any, name: str) -> tuple[str, str]:
     if len(images) != 1 or len(labels) != 1:
         raise DataError(
             f"{name} is not an image-classification dataset: its examples hold "
-            f"{', '.join(sorted(features)) or 'nothing'}. One image and one class label are needed."
+            f"{', '.join(sorted(features)) or 'nothing'}. One image and one class label are needed, or an image and "
+            "objects with boxes."
         )
     return images[0], labels[0]
 
@@ -218,14 +232,6 @@ def _splits(info: Any, name: str) -> tuple[str, str]:
             f"{name} has the splits {', '.join(info.splits)}. A split 'train' and a 'test' or 'validation' are needed."
         )
     return "train", held_out
-
-
-def _require_small(size: int, what: str) -> None:
-    if size > LARGEST_BYTES:
-        raise DataError(
-            f"{what} takes {size / 1024**3:.1f} GiB. Data sets are held in memory, and at most "
-            f"{LARGEST_BYTES / 1024**3:.0f} GiB are read; choose a smaller one."
-        )
 
 
 def _size(images: np.ndarray) -> str:

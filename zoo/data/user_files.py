@@ -1,4 +1,4 @@
-"""Read what the user points at: a folder of four IDX files, or an `.npz` file with four arrays."""
+"""Read what the user points at: four IDX files, an `.npz` file with four arrays, or a folder in COCO's format."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo.data.coco_folder import WHAT_COCO_IS, find_annotations, read_coco_folder
 from zoo.data.dataset import PARTS, Parts
 from zoo.data.idx import read_idx
+from zoo.data.progress import Announce
 from zoo.errors import DataError
 
 IDX_STEMS = {
@@ -26,15 +28,16 @@ NPZ_KEYS = {
 }
 WHAT_IS_READ = (
     "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte "
-    "(.gz too), or mnist.npz"
+    f"(.gz too), or mnist.npz, or {WHAT_COCO_IS}"
 )
 
 
-def read_user_files(path: Path, name: str) -> Parts:
-    """Return the arrays at `path`: an `.npz` file, or a folder with four IDX files or with an `.npz`.
+def read_user_files(path: Path, name: str, announce: Announce | None = None) -> Parts:
+    """Return the arrays at `path`: an `.npz` file, or a folder with four IDX files, with an `.npz` or in COCO's format.
 
-    In a folder, IDX files come before `mnist.npz` and `<name>.npz`. Raises `DataError`, naming the
-    culprit, if nothing is there or it cannot be read.
+    In a folder, IDX files come before `mnist.npz` and `<name>.npz`, and these before JSON. `announce` gets a line of
+    text when something takes time or is left out. Raises `DataError`, naming the culprit, if nothing is there or it
+    cannot be read.
     """
     if path.is_file():
         if path.suffix != ".npz":
@@ -47,6 +50,8 @@ def read_user_files(path: Path, name: str) -> Parts:
     for npz in (path / "mnist.npz", path / f"{name}.npz"):
         if npz.is_file():
             return read_npz(npz)
+    if find_annotations(path, "train") or find_annotations(path, "test"):
+        return read_coco_folder(path, announce or (lambda _: None))
     content = "is empty" if not any(path.iterdir()) else "holds no file of a name that is read"
     raise DataError(f"The data folder {path} {content}. Put there {WHAT_IS_READ}.")
 

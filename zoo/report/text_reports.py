@@ -205,7 +205,9 @@ def print_datasets(datasets: Sequence[Document]) -> None:
         for d in datasets
     ]
     print_table(["name", "train", "test", "image", "classes", "what it is"], rows)
-    print("\nAny TFDS image-classification dataset loads by its TFDS name, and any IDX folder by --data-dir.")
+    print(
+        "\nAny TFDS dataset of images with labels or boxes loads by its TFDS name; IDX and COCO folders by --data-dir."
+    )
 
 
 def print_prepared(document: Document) -> None:

@@ -1,0 +1,66 @@
+"""Photographs of many sizes, with what is marked in them, as arrays: images of one size, rows of boxes, masks.
+
+A network is trained on images of one size. Those that have one already, no larger than `SIDE`, stay as they are;
+all others are resized to a square of `SIDE` pixels, so that another aspect ratio is squeezed, as `zoo predict` does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zoo.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Size = tuple[int, int]  # height and width, pixels
+SIDE = 128  # pixels: twice that of the scenes of digits, which two processor cores learn in a few minutes
+STEP = 8  # sides that detectors divide into cells are multiples of this
+MOST = 255  # objects in an image, and classes that masks tell apart: they are numbered in uint8, 0 is nobody
+
+
+def common_size(sizes: Collection[Size], side: int = SIDE) -> Size:
+    """Return the height and width that images of these sizes are brought to: their own, or a square of `side`."""
+    if len(set(sizes)) == 1:
+        height, width = next(iter(sizes))
+        if max(height, width) <= side and height % STEP == width % STEP == 0:
+            return height, width
+    return side, side
+
+
+def resized(image: Image.Image, size: Size) -> np.ndarray:
+    """Return an image of mode L or RGB as uint8 (H, W, 1) or (H, W, 3): bilinear, antialiased."""
+    from PIL import Image
+
+    height, width = size
+    pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
+    return pixels.reshape(height, width, -1)
+
+
+def resized_mask(mask: np.ndarray, size: Size) -> np.ndarray:
+    """Return a mask uint8 (h, w) as uint8 (H, W): each pixel takes the number of the nearest."""
+    from PIL import Image
+
+    height, width = size
+    return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+
+
+def padded(objects: Sequence[np.ndarray] | np.ndarray, most: int) -> np.ndarray:
+    """Return the objects of N images, each (m, 5), as one float32 (N, `most`, 5), rows of -1 behind the last."""
+    boxes = np.full((len(objects), most, 5), -1, np.float32)
+    for rows, found in zip(boxes, objects, strict=True):
+        rows[: len(found)] = found
+    return boxes
+
+
+def most_objects(counts: Sequence[int], where: str) -> int:
+    """Return how many rows each image needs, at least one. Raises `DataError` for more objects than can be numbered."""
+    most = max(1, *counts)
+    if most > MOST:
+        raise DataError(
+            f"{where} has an image with {most} objects. At most {MOST} are read; take some out, or the image."
+        )
+    return most
