@@ -165,7 +165,10 @@ def test_images_of_many_sizes_become_one(folder, train_json):
         ([(64, 96)], (64, 96)),
         ([(64, 96), (96, 64)], (SIDE, SIDE)),
         ([(60, 64)], (SIDE, SIDE)),
-        ([(480, 640)], (SIDE, SIDE)),
+        ([(480, 640)], (480, 640)),
+        ([(300, 300)], (300, 300)),
+        ([(300, 304)], (SIDE, SIDE)),
+        ([(480, 648)], (SIDE, SIDE)),
         ([], (SIDE, SIDE)),
     ],
 )

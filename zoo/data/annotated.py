@@ -1,7 +1,7 @@
 """Photographs of many sizes, with what is marked in them, as arrays: images of one size, rows of boxes, masks.
 
-A network is trained on images of one size. Those that have one already, no larger than `SIDE`, stay as they are;
-all others are resized to a square of `SIDE` pixels, so that another aspect ratio is squeezed, as `zoo predict` does it.
+A network is trained on images of one size. Those that have one already, which networks take, stay as they are; all
+others are resized to a square of `SIDE` pixels, so that another aspect ratio is squeezed, as `zoo predict` does it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,26 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]  # height and width, pixels
 SIDE = 128  # pixels: twice that of the scenes of digits, which two processor cores learn in a few minutes
-STEP = 8  # sides that detectors divide into cells are multiples of this
+LARGEST = 640  # pixels: the largest side that stays as it is
+STEP = 8  # sides that detectors divide into cells are multiples of this,
+SSD_SIDE = 300  # but for those of SSD at its published size
 MOST = 255  # objects in an image, and classes that masks tell apart: they are numbered in uint8, 0 is nobody
 
 
-def common_size(sizes: Collection[Size], side: int = SIDE) -> Size:
-    """Return the height and width that images of these sizes are brought to: their own, or a square of `side`."""
-    if len(set(sizes)) == 1:
+def common_size(sizes: Collection[Size], side: int | None = None) -> Size:
+    """Return the height and width that images of these sizes are brought to: their own, or a square.
+
+    Args:
+        sizes: of the images.
+        side: of the square, pixels. None: they keep their size if all have the same, its sides are multiples of `STEP`
+            or both `SSD_SIDE`, and neither is greater than `LARGEST`; else `SIDE`.
+    """
+    if side is None and len(set(sizes)) == 1:
         height, width = next(iter(sizes))
-        if max(height, width) <= side and height % STEP == width % STEP == 0:
+        is_divisible = height % STEP == width % STEP == 0 or height == width == SSD_SIDE
+        if is_divisible and max(height, width) <= LARGEST:
             return height, width
-    return side, side
+    return (side or SIDE,) * 2
 
 
 def resized(image: Image.Image, size: Size) -> np.ndarray:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo.data.annotated import SIDE, Size, common_size, most_objects, padded, resized
+from zoo.data.annotated import Size, common_size, most_objects, padded, resized
 from zoo.data.coco_json import Annotations, Picture
 from zoo.data.dataset import Dataset, Parts, assemble, require_small
 from zoo.data.progress import Announce
@@ -58,23 +58,22 @@ def find_annotations(folder: Path, half: str) -> Path | None:
 
 
 def read_coco(
-    folder: str | PathLike[str], *, name: str = "coco", side: int = SIDE, announce: Announce | None = None
+    folder: str | PathLike[str], *, name: str = "coco", side: int | None = None, announce: Announce | None = None
 ) -> Dataset:
     """Return a folder in COCO's format as a data set called `name`, to be handed to `zoo.train(dataset=...)`.
 
-    `load(name, data_dir=folder)` does the same with the usual `side`. Arguments and errors are those of
-    `read_coco_folder`.
+    `load(name, data_dir=folder)` does the same without `side`. Arguments and errors are those of `read_coco_folder`.
     """
     return assemble(name, read_coco_folder(Path(folder), announce or (lambda _: None), side=side))
 
 
-def read_coco_folder(folder: Path, announce: Announce, *, side: int = SIDE) -> Parts:
+def read_coco_folder(folder: Path, announce: Announce, *, side: int | None = None) -> Parts:
     """Return the images of `folder` with their boxes, and with masks where all objects have them.
 
     Args:
         folder: laid out as above.
         announce: gets a line of text as it begins, and for what is left out.
-        side: pixels; `zoo.data.annotated` says when images are resized to it.
+        side: of the square that images are resized to, pixels; None: see `zoo.data.annotated.common_size`.
 
     Raises:
         DataError: a file is missing, damaged or contradicts another; the message names it. Or the decoded images take
