@@ -64,6 +64,22 @@ def test_dilated_convolutions_count_what_they_give(padding):
     assert anatomy.count_macs(depthwise) == height * width * 3 * 9
 
 
+def test_marathon_answers_for_five_views_and_trains_on_one():
+    """Its logits are the mean of those of the image and of the image moved; its layer table counts each view."""
+    options = {"filters": [4, 8], "pooled": [2]}
+    model, plain = (registry.create("marathon", views=views, **options) for views in (True, False))
+    plain.set_weights(model.get_weights())
+    images = np.zeros((3, 28, 28, 1), "float32")
+    images[:, 4:24, 4:24] = np.random.default_rng(0).random((3, 20, 20, 1))
+    moves = [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)]
+    views = [np.array(plain(np.roll(images, move, (1, 2)), training=False)) for move in moves]
+    np.testing.assert_allclose(np.array(model(images, training=False)), np.mean(views, axis=0), atol=1e-5)
+    in_training = [np.array(each(images, training=True)) for each in (model, plain)]
+    np.testing.assert_allclose(*in_training, atol=1e-5)
+    facts = anatomy.dissect(model)
+    assert facts.macs == sum(layer.macs for layer in facts.layers) == 5 * anatomy.count_macs(plain)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from zoo.lazy import keras, tf
@@ -51,20 +52,23 @@ def dissect(model: keras.Model) -> Anatomy:
     Args:
         model: images (N, H, W, C) to anything.
     """
-    layers = tuple(
-        LayerFacts(
-            name=layer.name,
-            kind=type(layer).__name__,
-            output_shape=_output_shape(layer),
-            params=layer.count_params(),
-            macs=_layer_macs(layer),
-            window=_window(layer),
+    layers, views = [], Fraction(1)  # of each image, while layers see several
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        layers.append(
+            LayerFacts(
+                name=layer.name,
+                kind=type(layer).__name__,
+                output_shape=_output_shape(layer),
+                params=layer.count_params(),
+                macs=int(_layer_macs(layer) * views),
+                window=_window(layer),
+            )
         )
-        for layer in model.layers
-        if not isinstance(layer, keras.layers.InputLayer)
-    )
+        views *= getattr(layer, "batch_factor", 1)
     return Anatomy(
-        layers=layers,
+        layers=tuple(layers),
         params=model.count_params(),
         trainable_params=sum(math.prod(weight.shape) for weight in model.trainable_weights),
         macs=count_macs(model),

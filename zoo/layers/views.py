@@ -7,6 +7,7 @@ hand on what they are given: training costs what it costs without them, inferenc
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import keras
@@ -18,6 +19,8 @@ MOVES = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
 @keras.saving.register_keras_serializable(package="zoo")
 class MovedViews(keras.layers.Layer):
     """Puts the views of a batch under one another: (N, H, W, C) to (5 N, H, W, C), view by view; black comes in."""
+
+    batch_factor = len(MOVES)  # images out for one in, in inference
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Return the views, or in training the images alone."""
@@ -36,6 +39,8 @@ class MovedViews(keras.layers.Layer):
 @keras.saving.register_keras_serializable(package="zoo")
 class MeanOfViews(keras.layers.Layer):
     """Averages the logits of the views of `MovedViews`: (5 N, classes) to (N, classes)."""
+
+    batch_factor = Fraction(1, len(MOVES))
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Return the means, or in training the logits as they are."""
