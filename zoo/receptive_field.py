@@ -12,8 +12,8 @@ POOLINGS = ("MaxPooling2D", "AveragePooling2D")
 POINTWISE = (
     "Activation", "Add", "AlphaDropout", "Average", "BatchNormalization", "Concatenate", "Cropping2D", "Dropout", "ELU",
     "GaussianDropout", "GaussianNoise", "L2Normalization", "LayerNormalization", "LeakyReLU",
-    "LocalResponseNormalization", "Maximum", "Minimum", "Multiply", "Normalization", "PReLU", "Pad", "ReLU", "Relu",
-    "Rescaling", "Softmax", "SpatialDropout2D", "Subtract", "ZeroPadding2D",
+    "LocalResponseNormalization", "Maximum", "MeanOfViews", "Minimum", "MovedViews", "Multiply", "Normalization", "Pad",
+    "PReLU", "ReLU", "Relu", "Rescaling", "Softmax", "SpatialDropout2D", "Subtract", "ZeroPadding2D",
 )  # fmt: skip
 """Classes of Keras and of zoo whose values look at one position of each input, or move positions as a whole."""
 

@@ -33,6 +33,8 @@ WORDS = {
     "Concatenate": "concat",
     "L2Normalization": "L2 norm",
     "LocalResponseNormalization": "local norm",
+    "MovedViews": "moved views",
+    "MeanOfViews": "mean of views",
 }
 """The layers worth a word; what only changes values, such as an activation, has none."""
 
