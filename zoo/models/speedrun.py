@@ -50,7 +50,8 @@ RECIPES = {
     ),
 }
 LONG = ONE_PASS.override(
-    note="Twenty-six passes, each image turned, scaled and moved by itself.",
+    note="Twenty-six passes, each image turned, scaled and moved by itself: 99.69 ± 0.04 % on MNIST's test images "
+    "(n = 3 seeds), in 493 ± 14 s of training on 2 CPU cores.",
     epochs=26,
     batch_size=128,
     learning_rate=0.01,
@@ -60,13 +61,15 @@ LONG = ONE_PASS.override(
     translation=0.08,
 )
 FASHION = LONG.override(
-    note="Sixteen passes over Fashion-MNIST, each image mirrored, scaled and moved by itself.",
-    epochs=16,
+    note="Twenty passes over Fashion-MNIST of a narrower network, each image mirrored, scaled and moved by itself, one "
+    "view of each: 93.4 % of its test images (one seed).",
+    epochs=20,
     dataset="fashion_mnist",
     rotation=0.0,
     zoom=0.05,
     translation=0.05,
     flip="horizontal",
+    model_options={"filters": [32, 64, 128, 128], "views": False},
 )
 
 
