@@ -20,6 +20,7 @@ from zoo.errors import DataError, ModelError, RecipeError
 from zoo.evaluation.metrics import evaluate
 from zoo.evaluation.predict import predict
 from zoo.layers import MaxPoolingWithPositions, Unpooling
+from zoo.report.objects import COLORS, draw_objects
 from zoo.spec import Recipe
 from zoo.tasks import TASKS, task_for
 from zoo.tasks.detectors import YoloV1
@@ -176,6 +177,14 @@ def test_predict_draws_what_it_finds(run, scenes, tmp_path):
         assert 0 <= top < bottom <= 96
     if "pixels" in found:
         assert sum(found["pixels"].values()) == 64 * 64
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_the_surest_of_several_boxes_is_seen(order):
+    """One place, two answers: the frame has the colour of the class with the greater score, in whatever order."""
+    boxes, scores = np.array([[3, 0.25, 0.25, 0.75, 0.75], [5, 0.25, 0.25, 0.75, 0.75]])[order], np.array([0.9, 0.5])
+    picture = draw_objects(np.zeros((64, 64, 1), np.uint8), boxes, list("0123456789"), scores=scores[order])
+    assert tuple(picture[128, 64]) == COLORS[3]
 
 
 def test_the_commands_speak_of_every_task(zoo, run, scenes, tmp_path):

@@ -34,7 +34,7 @@ def draw_objects(
             negative are left out.
         class_names: one per class.
         mask: integers (H, W); pixels above 0 are tinted, each number in a colour of its own.
-        scores: (M,), 0 to 1, shown behind the names.
+        scores: (M,), 0 to 1, shown behind the names; where boxes lie over each other, the surest is seen.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -47,7 +47,9 @@ def draw_objects(
     canvas = Image.fromarray(picture.repeat(factor, axis=0).repeat(factor, axis=1))
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(NAME_SIZE)
     height, width = canvas.height, canvas.width
-    for number, row in enumerate(() if boxes is None else boxes):
+    rows = () if boxes is None else boxes
+    for number in range(len(rows)) if scores is None else np.argsort(scores, kind="stable"):
+        row = rows[number]
         label = int(row[0])
         if label < 0:
             continue
