@@ -34,8 +34,8 @@ BIOMEDICAL = Paper(
     min_size=(8, 8),
     recipes={
         "default": Recipe(
-            note="Four passes of one-cycle Adam: mean IoU 93.6 % on the test scenes, in 141 s of training on 2 CPU "
-            "cores (one seed).",
+            note="Four passes of one-cycle Adam: mean IoU 93.5 ± 0.2 % on the test scenes (n = 3 "
+            "seeds), in 119 ± 6 s of training on 2 CPU cores.",
             dataset="mnist_scenes",
             epochs=4,
             batch_size=32,
