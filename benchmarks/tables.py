@@ -118,7 +118,7 @@ def series_table(record: Mapping[str, Any], fashion: Mapping[str, Any]) -> list[
         "Test accuracy on MNIST in percent after the recipe's last pass, and seconds of training: mean ± standard "
         "deviation of n seeds; – where it has not been measured. To 99%: until the end of the pass after which the "
         "test images reach it. One image: the median latency in float32. Fashion-MNIST: by the same recipe, or by "
-        "`fashion` where the model has one; one seed.",
+        "`fashion` where the model has one, which may build a smaller network; one seed.",
         "",
         *_together(record.get("ensemble")),
         f"{_circumstances(record)} `python benchmarks/series.py` measures it anew; "

@@ -52,7 +52,7 @@ def dissect(model: keras.Model) -> Anatomy:
     Args:
         model: images (N, H, W, C) to anything.
     """
-    layers, views = [], Fraction(1)  # of each image, while layers see several
+    layers, views = [], Fraction(1)  # of each image: a layer that makes or joins several says so by `batch_factor`
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
             continue

@@ -49,12 +49,11 @@ def read_scenes(builder: Any, name: str, splits: Mapping[str, str]) -> Parts:
     size = common_size([(height, width)] if height and width else [])
     count = sum(info.splits[split].num_examples for split in splits.values())
     require_small(count * math.prod(size) * (channels + (key is None)), f"{name}, resized,")
-    collect = _masks if key is None else _boxes
-    arrays = {
-        f"{side}_{part}": array
-        for side, split in splits.items()
-        for part, array in collect(builder, split, (*size, channels), key or PETS, name).items()
-    }
+    shape = (*size, channels)
+    arrays: dict[str, np.ndarray] = {}
+    for side, split in splits.items():
+        found = _masks(builder, split, shape, name) if key is None else _boxes(builder, split, shape, key, name)
+        arrays |= {f"{side}_{part}": array for part, array in found.items()}
     if key is not None:
         most = max(arrays[f"{side}_boxes"].shape[1] for side in splits)
         arrays |= {f"{side}_boxes": padded(arrays[f"{side}_boxes"], most) for side in splits}
@@ -112,9 +111,8 @@ def _rows(objects: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.concatenate([objects["label"][:, None], boxes], axis=1)[keep]
 
 
-def _masks(builder: Any, split: str, shape: tuple[int, ...], key: str, name: str) -> dict[str, np.ndarray]:
+def _masks(builder: Any, split: str, shape: tuple[int, ...], name: str) -> dict[str, np.ndarray]:
     """Return images, labels and masks of the pets: one in each image."""
-    del key
     images = np.empty((builder.info.splits[split].num_examples, *shape), np.uint8)
     masks = np.empty(images.shape[:3], np.uint8)
     for row, example in _examples(builder, split, images):

@@ -103,8 +103,7 @@ def ssd(
         "Weights start by Glorot's rule, as the paper's added layers do; its VGG16 starts from weights for ImageNet, "
         "conv6 and conv7 from samples of those of fc6 and fc7.",
         "Scales are equation 4's, 0.2 to 0.9 in steps of 0.175; the authors' code rounds the steps down to 0.17.",
-        "No augmentation by cropping, expanding and changing colours, and no recipe: the zoo has no photographs with "
-        "boxes.",
+        "No augmentation by cropping, expanding and changing colours, and no recipe: it has not been trained here.",
     ),
     min_size=(257, 257),
 )

@@ -120,8 +120,10 @@ def _column(name: str, column: str, depths: Sequence[int], *, counted: float, **
         features: return the last map of each stage, ``stride_1`` to ``stride_16``, instead of logits.
         pool_padding: "valid" drops a row or column that a pooling leaves over, "same" pools it by itself.
     """
-    facts |= {"recipes": {"default": DEEP}, "min_size": (32, 32), "cited_macs": cited}
-    return register(paper=VERY_DEEP, deviations=(START,), **facts)(builder)
+    recipes = {"default": DEEP}
+    return register(
+        paper=VERY_DEEP, deviations=(START,), recipes=recipes, min_size=(32, 32), cited_macs=cited, **facts
+    )(builder)
 
 
 vgg11 = _column("vgg11", "A", (1, 1, 2, 2, 2), params=132_863_336, macs=7_609_090_048, counted=7.61e9)

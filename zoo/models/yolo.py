@@ -8,6 +8,7 @@ from typing import Any
 from zoo import registry
 from zoo.errors import ModelError
 from zoo.lazy import keras
+from zoo.models.darknet import INCREMENTAL
 from zoo.registry import register
 from zoo.spec import Paper, Recipe
 from zoo.tasks.detectors import YoloV1, YoloV3
@@ -18,13 +19,6 @@ YOU_ONLY_LOOK_ONCE = Paper(
     year=2016,
     venue="CVPR 2016",
     url="https://arxiv.org/abs/1506.02640",
-)
-INCREMENTAL = Paper(
-    title="YOLOv3: An Incremental Improvement",
-    authors="J. Redmon, A. Farhadi",
-    year=2018,
-    venue="arXiv 1804.02767",
-    url="https://arxiv.org/abs/1804.02767",
 )
 GRID = YoloV1(stride=8)
 # By k-means (find_anchors) over the shapes in 3,000 training scenes of mnist_scenes, three for each map.
@@ -196,7 +190,7 @@ def _predicted(x: keras.KerasTensor, stride: int, anchors: int, num_classes: int
     detector=PUBLISHED,
     deviations=(
         "Weights start by Glorot's rule, where the paper's backbone starts from weights for ImageNet.",
-        "No training at several sizes, no augmentation and no recipe: the zoo has no photographs with boxes.",
+        "No training at several sizes, no augmentation and no recipe: it has not been trained here.",
     ),
     min_size=(32, 32),
 )
