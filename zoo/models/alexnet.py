@@ -17,8 +17,8 @@ IMAGENET_CLASSIFICATION = Paper(
 )
 
 DEEP = Recipe(
-    note="To begin with: Adam's rate at which deep plain layers learn scikit-learn's digits. Not trained on "
-    "photographs by us; the paper's own is SGD at 0.01 with momentum 0.9 and batches of 128.",
+    note="To begin with: Adam at a small rate. Not trained by us; the paper's own is SGD at 0.01 with momentum 0.9 and "
+    "batches of 128.",
     learning_rate=1e-4,
 )
 

@@ -35,8 +35,8 @@ RECIPE = Recipe(
     shares=2,
 )
 DEEP = Recipe(
-    note="To begin with: Adam's rate at which deep plain layers, not normalised, learn scikit-learn's digits. Not "
-    "trained on photographs by us; the paper's own is SGD at 0.01 with momentum 0.9 and batches of 256.",
+    note="To begin with: Adam at a small rate. Not trained by us; the paper's own is SGD at 0.01 with momentum 0.9 and "
+    "batches of 256.",
     learning_rate=1e-4,
 )
 Builder = Callable[..., Any]
