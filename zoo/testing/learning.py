@@ -28,7 +28,9 @@ FALLEN = 0.5  # the share of the first loss that a network which learns gets und
 # (two seeds each): below 90%, something is broken rather than weak.
 DIGITS_FLOOR = 0.90
 DIGITS_EPOCHS = 15
-SCENES_FLOOR = 0.5  # of a task's own first measure, on scenes of the same digits
+# Of a task's own first measure, on scenes of the same digits: random boxes come to nothing, and background alone to
+# less than 0.1; the weakest of zoo's own models, yolo_v1, to 0.38 and 0.45 (two seeds).
+SCENES_FLOOR = 0.25
 DIGITS_BATCH = 32  # 1,437 images: with MNIST's usual 128 there would be only a dozen steps an epoch
 
 
@@ -65,8 +67,8 @@ def check_overfits_one_batch(spec: ModelSpec) -> Iterator[str]:
 def check_learns_digits(spec: ModelSpec) -> Iterator[str]:
     """Trained on scikit-learn's digits with its default recipe, it classifies 90% of the test images.
 
-    A training that gets there ends there. Trained on scenes of them, a detector or a segmenter reaches half of what
-    its task measures.
+    A training that gets there ends there. Trained on scenes of them, a detector or a segmenter reaches a quarter of
+    what its task measures.
     """
     from zoo.training.trainer import train
 
