@@ -66,7 +66,7 @@ def test_dilated_convolutions_count_what_they_give(padding):
 
 def test_marathon_answers_for_five_views_and_trains_on_one():
     """Its logits are the mean of those of the image and of the image moved; its layer table counts each view."""
-    options = {"filters": [4, 8], "pooled": [2]}
+    options = {"filters": [4, 8], "pooled": [2], "dropout": 0.0}
     model, plain = (registry.create("marathon", views=views, **options) for views in (True, False))
     plain.set_weights(model.get_weights())
     images = np.zeros((3, 28, 28, 1), "float32")

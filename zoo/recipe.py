@@ -85,7 +85,7 @@ class Recipe:
         0.0, "Each image is moved by up to this share of its sides, both ways.", low=0, high=1, open_end=True
     )
     elastic: float = part(
-        0.0, "Each image is bent: smooth random displacements of this standard deviation, in pixels.", low=0
+        0.0, "Each image is bent: smooth random displacements, of up to this standard deviation in pixels.", low=0
     )
     flip: str = part("none", "Each image is mirrored at random; a mirrored digit is another sign.", choices=FLIPS)
     shuffle: bool = part(True, "Draw the order anew in each epoch.")

@@ -50,8 +50,7 @@ RECIPES = {
     ),
 }
 LONG = ONE_PASS.override(
-    note="Twenty-six passes, each image turned, scaled and moved by itself: 99.69 ± 0.04 % on MNIST's test images "
-    "(n = 3 seeds), in 493 ± 14 s of training on 2 CPU cores.",
+    note="Twenty-six passes, each image turned, scaled, moved and bent by itself.",
     epochs=26,
     batch_size=128,
     learning_rate=0.01,
@@ -59,6 +58,7 @@ LONG = ONE_PASS.override(
     rotation=12,
     zoom=0.1,
     translation=0.08,
+    elastic=0.8,
 )
 FASHION = LONG.override(
     note="Twenty passes over Fashion-MNIST of a narrower network, each image mirrored, scaled and moved by itself, one "
@@ -68,6 +68,7 @@ FASHION = LONG.override(
     rotation=0.0,
     zoom=0.05,
     translation=0.05,
+    elastic=0.0,
     flip="horizontal",
     model_options={"filters": [32, 64, 128, 128], "views": False},
 )
@@ -120,6 +121,7 @@ def marathon(
     filters: Sequence[int] = (48, 96, 192, 192),
     pooled: Sequence[int] = (2, 4),
     views: bool = True,
+    dropout: float = 0.4,
 ) -> keras.Model:
     """Marathon: the speedrun's layers, wider and one more, for as long as training pays; several views answered as one.
 
@@ -130,8 +132,9 @@ def marathon(
         pooled: the convolutions, counted from 1, after which maps become half as large.
         views: average the logits of the image and of the image moved by a pixel, up, down, left and right; not while
             it trains. Inference takes five times the arithmetic.
+        dropout: share of the last map's values dropped before the logits.
     """
-    return _network("marathon", input_shape, num_classes, filters, pooled, views=views)
+    return _network("marathon", input_shape, num_classes, filters, pooled, views=views, dropout=dropout)
 
 
 def _network(
@@ -142,6 +145,7 @@ def _network(
     pooled: Sequence[int],
     *,
     views: bool = False,
+    dropout: float = 0.0,
 ) -> keras.Model:
     from zoo.layers import MeanOfViews, MovedViews
 
@@ -158,6 +162,8 @@ def _network(
         model.add(layers.BatchNormalization(momentum=0.9, name=f"norm{number}"))
         model.add(layers.Activation("relu", name=f"relu{number}"))
     model.add(layers.Flatten(name="flatten"))
+    if dropout:
+        model.add(layers.Dropout(dropout, name="dropout"))
     model.add(layers.Dense(num_classes, dtype="float32", name="logits"))
     if views:
         model.add(MeanOfViews(dtype="float32", name="mean"))

@@ -23,7 +23,7 @@ START = (
     "shallowest network with a variance of 0.01 and begins the deeper ones with its layers."
 )
 RECIPE = Recipe(
-    note="One-cycle Adam in bfloat16, each image turned, scaled and moved by itself.",
+    note="One-cycle Adam in bfloat16, each image turned, scaled, moved and bent by itself.",
     epochs=8,
     learning_rate=4e-3,
     schedule="one_cycle",
@@ -32,6 +32,7 @@ RECIPE = Recipe(
     rotation=10,
     zoom=0.1,
     translation=0.07,
+    elastic=0.8,
     shares=2,
 )
 DEEP = Recipe(

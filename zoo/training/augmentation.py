@@ -97,15 +97,16 @@ def _places(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
 
 
 def _bends(images: tf.Tensor, deviation: float, seed: tf.Tensor) -> tf.Tensor:
-    """Return (B, H * W, 2) displacements: noise, smoothed by a Gaussian, of so many pixels standard deviation.
+    """Return (B, H * W, 2) displacements: noise, smoothed by a Gaussian, of up to so many pixels standard deviation.
 
     After Simard, Steinkraus, Platt (2003), whose Gaussian is as wide here: 4 pixels of 29.
     """
     count = tf.shape(images)[0]
     height, width = images.shape[1:3]
     noise = tf.random.stateless_normal([count, 2, height, width], seed)
+    noise *= tf.random.stateless_uniform([count, 1, 1, 1], _salted(seed, 1), 0.0, deviation)
     smooth = tf.einsum("hi,bjik,wk->bhwj", _gaussian(height), noise, _gaussian(width))
-    return tf.reshape(smooth * deviation, [count, height * width, 2])
+    return tf.reshape(smooth, [count, height * width, 2])
 
 
 def _gaussian(size: int) -> tf.Tensor:
