@@ -160,6 +160,7 @@ def main() -> None:
     if arguments.dataset == "mnist":
         if arguments.keep:
             record["ensemble"] = ensemble(arguments.keep) or record["ensemble"]
+            atomic_write(path, json.dumps(record, indent=1) + "\n")
         record["latency"] |= latencies(sorted({model for model, _ in pairs}))
         atomic_write(path, json.dumps(record, indent=1) + "\n")
 

@@ -93,7 +93,7 @@ def test_translation_moves_each_image_by_itself():
 
 
 def test_elastic_bends_smoothly_and_as_far_as_asked():
-    """On a ramp grey levels tell where each pixel came from: displacements up to what is asked, of one piece, any way."""
+    """On a ramp grey levels tell where each pixel came from: displacements up to those asked, of one piece."""
     ramp = np.zeros((300, 28, 56, 1), "uint8")
     ramp[..., 0] = 4 * np.arange(56)
     bent = _augmented(ramp, elastic=1.5).astype(float)[..., 0]

@@ -45,7 +45,7 @@ FIRST_ACTIVATION = (
 DIGITS = "The input is a 28x28 digit by default, where the paper's is a 32x32 photograph."
 
 RECIPE = Recipe(
-    note="One-cycle Adam in bfloat16, with the digits moved by up to a pixel; the deeper, the fewer passes.",
+    note="One-cycle Adam in bfloat16, with the digits moved by up to a pixel; the deeper, the fewer passes",
     learning_rate=3e-3,
     schedule="one_cycle",
     precision="mixed_bfloat16",
@@ -221,8 +221,11 @@ def _of_table_1(name: str, unit: Unit, depths: Sequence[int], *, counted: Cited 
     )(builder)
 
 
-def _of_section_4_2(name: str, depth: int, *, epochs: int, **facts: Any) -> Builder:
-    """Register a network for small images: three stages of `depth` units, the first with 16 filters."""
+def _of_section_4_2(name: str, depth: int, *, epochs: int, reached: str, **facts: Any) -> Builder:
+    """Register a network for small images: three stages of `depth` units, the first with 16 filters.
+
+    `reached` is the accuracy on MNIST's test images in percent, mean and standard deviation of three seeds.
+    """
 
     def builder(
         *, input_shape: tuple[int, int, int] = (28, 28, 1), num_classes: int = 10, features: bool = False
@@ -235,7 +238,8 @@ def _of_section_4_2(name: str, depth: int, *, epochs: int, **facts: Any) -> Buil
         f"ResNet-{name[6:]}, of the paper's section 4.2: three stages of {depth} units for small images, and no "
         f"parameter in a shortcut.{DOCUMENTATION}"
     )
-    recipes = {"default": RECIPE.override(epochs=epochs)}
+    note = f"{RECIPE.note}: {reached} % on MNIST's test images (mean and standard deviation, n = 3 seeds)."
+    recipes = {"default": RECIPE.override(epochs=epochs, note=note)}
     return register(paper=RESIDUAL_LEARNING, deviations=(DIGITS,), recipes=recipes, **facts)(builder)
 
 
@@ -309,8 +313,18 @@ resnet152_v2 = _of_table_1(
     macs=10_906_697_728,
 )
 
-resnet20 = _of_section_4_2("resnet20", 3, epochs=4, params=270_810, trainable_params=269_434, macs=30_821_248)
-resnet32 = _of_section_4_2("resnet32", 5, epochs=3, params=466_138, trainable_params=463_866, macs=52_497_280)
-resnet44 = _of_section_4_2("resnet44", 7, epochs=2, params=661_466, trainable_params=658_298, macs=74_173_312)
-resnet56 = _of_section_4_2("resnet56", 9, epochs=2, params=856_794, trainable_params=852_730, macs=95_849_344)
-resnet110 = _of_section_4_2("resnet110", 18, epochs=1, params=1_735_770, trainable_params=1_727_674, macs=193_391_488)
+resnet20 = _of_section_4_2(
+    "resnet20", 3, epochs=4, params=270_810, trainable_params=269_434, macs=30_821_248, reached="99.60 ± 0.04"
+)
+resnet32 = _of_section_4_2(
+    "resnet32", 5, epochs=3, params=466_138, trainable_params=463_866, macs=52_497_280, reached="99.56 ± 0.07"
+)
+resnet44 = _of_section_4_2(
+    "resnet44", 7, epochs=2, params=661_466, trainable_params=658_298, macs=74_173_312, reached="99.47 ± 0.02"
+)
+resnet56 = _of_section_4_2(
+    "resnet56", 9, epochs=2, params=856_794, trainable_params=852_730, macs=95_849_344, reached="99.50 ± 0.04"
+)
+resnet110 = _of_section_4_2(
+    "resnet110", 18, epochs=1, params=1_735_770, trainable_params=1_727_674, macs=193_391_488, reached="99.15 ± 0.09"
+)
