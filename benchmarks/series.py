@@ -132,6 +132,10 @@ def missing(rows: Sequence[Mapping[str, Any]], pairs: Sequence[tuple[str, str]],
                 yield model, recipe, seed
 
 
+def write(path: Path, record: Mapping[str, Any]) -> None:
+    atomic_write(path, json.dumps(record, indent=1) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("models", nargs="*", metavar="MODEL", help="All small ones if none.")
@@ -153,16 +157,16 @@ def main() -> None:
             other for other in rows if [other[key] for key in ("model", "recipe", "seed")] != [model, recipe, seed]
         ]
         rows.append(row)
-        atomic_write(path, json.dumps(record, indent=1) + "\n")
+        write(path, record)
         measures = {name: value for name, value in row.items() if name.startswith("test_") and name != "test_loss"}
         told = ", ".join(f"{name} {value:.2%}" for name, value in measures.items()) + f" after {row['train_s']:.1f} s"
         print(f"{model}, {recipe}, seed {seed}: {told}", file=sys.stderr, flush=True)
     if arguments.dataset == "mnist":
         if arguments.keep:
             record["ensemble"] = ensemble(arguments.keep) or record["ensemble"]
-            atomic_write(path, json.dumps(record, indent=1) + "\n")
+            write(path, record)
         record["latency"] |= latencies(sorted({model for model, _ in pairs}))
-        atomic_write(path, json.dumps(record, indent=1) + "\n")
+        write(path, record)
 
 
 if __name__ == "__main__":
