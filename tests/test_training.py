@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
+import weakref
 import zipfile
 
 import keras
@@ -127,6 +129,25 @@ def test_warming_up_changes_nothing(tiny_digits):
     CompiledLoop(model, optimizer, Classification(), PLAIN, make_feed(tiny_digits.train, PLAIN), _on_cpu()).warm_up()
     for old, variable in zip(before, [*model.variables, *optimizer.variables], strict=True):
         np.testing.assert_array_equal(old, variable.numpy())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"optimizer": "sgd"}, {"precision": "mixed_float16"}, {"weight_averaging": 0.9, "gradient_accumulation": 2}],
+)
+def test_a_training_that_is_over_leaves_no_weights_behind(tiny_digits, changes):
+    """What was traced holds every variable it used, so it has to go: a process may train hundreds of times."""
+    recipe = PLAIN.override(**changes)
+    model = _model(precision=recipe.precision)
+    optimizer = make_optimizer(recipe, total_steps=10)
+    optimizer.build(model.trainable_variables)
+    loop = CompiledLoop(model, optimizer, Classification(), recipe, make_feed(tiny_digits.train, recipe), _on_cpu())
+    loop.warm_up()
+    graphs = [weakref.ref(compiled.graph) for compiled in loop._compiled.values()]
+    del loop, model, optimizer
+    gc.collect()
+    assert graphs
+    assert not [graph for graph in graphs if graph() is not None]
 
 
 def test_same_seed_gives_same_weights_when_deterministic(python, tmp_path):

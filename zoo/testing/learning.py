@@ -118,6 +118,8 @@ def _not_learned(spec: ModelSpec, attempts: list[list[float]]) -> str:
 
 def _losses(spec: ModelSpec, model: keras.Model, rate: float) -> list[float]:
     """Train on one batch until the loss has fallen enough, is not finite, or the steps are over."""
+    from zoo.training.optimizers import on_one_replica
+
     for layer in model._flatten_layers():
         if isinstance(layer, (keras.layers.Dropout, keras.layers.AlphaDropout, keras.layers.GaussianDropout)):
             layer.rate = 0
@@ -128,7 +130,7 @@ def _losses(spec: ModelSpec, model: keras.Model, rate: float) -> list[float]:
     task = kind.of(Recipe(), targets, len(kind.named(names)), spec=spec, image_shape=images.shape[1:]).plain()
     # The metric is the loss without what weight regularisation adds to it, which need not fall.
     metric = keras.metrics.MeanMetricWrapper(task.loss, name="own_loss")
-    model.compile(optimizer=keras.optimizers.Adam(rate), loss=task.loss, metrics=[metric])
+    model.compile(optimizer=on_one_replica(keras.optimizers.Adam(rate)), loss=task.loss, metrics=[metric])
     losses: list[float] = []
     for _ in range(STEPS):
         losses.append(float(model.train_on_batch(images, targets, return_dict=True)["own_loss"]))

@@ -70,8 +70,19 @@ def make_optimizer(recipe: Recipe, *, total_steps: int) -> keras.optimizers.Opti
         optimizer = optimizer_class(learning_rate=make_schedule(recipe, total_steps=total_steps), **options)
     except (TypeError, ValueError) as error:
         raise RecipeError(f"{recipe.optimizer} refuses optimizer_options {options!r}: {error}") from error
+    optimizer = on_one_replica(optimizer)
     if recipe.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def on_one_replica(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Return the optimizer, no longer adding gradients up over replicas, of which zoo's training has one.
+
+    For that sum TensorFlow registers a gradient of its own for as long as the process lives, and with it the traced
+    step and every variable that the step uses: each training of a process would leave its weights behind.
+    """
+    optimizer._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
     return optimizer
 
 
