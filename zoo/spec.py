@@ -161,7 +161,7 @@ class ModelSpec:
             raise ModelError(
                 f"The builder of {self.name} returned {type(model).__name__}, not a keras.Model. Return the model."
             )
-        if not arguments.get("features"):
+        if arguments.get("features") is not True:
             task_for(self.task).check_outputs(self, model, arguments.get("num_classes", self.num_classes))
         return model
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zoo import registry
 from zoo.errors import ModelError
 from zoo.lazy import keras
+from zoo.models.backbones import VGG_SMALL, stages
 from zoo.registry import register
 from zoo.spec import Paper, Recipe
 
@@ -18,7 +18,6 @@ FULLY_CONVOLUTIONAL = Paper(
     venue="CVPR 2015",
     url="https://arxiv.org/abs/1411.4038",
 )
-SMALL = {"filters": [16, 32, 64]}
 FUSED = 3  # maps that are scored, as in the paper's FCN-8s
 
 
@@ -53,7 +52,7 @@ def fcn(
     input_shape: tuple[int, int, int] = (64, 64, 1),
     num_classes: int = 11,
     backbone: str = "vgg_small",
-    backbone_options: Mapping[str, Any] = SMALL,
+    backbone_options: Mapping[str, Any] | None = None,
 ) -> keras.Model:
     """FCN-8s: class scores at three resolutions of a classifier, the coarse ones enlarged and added to the finer.
 
@@ -61,27 +60,38 @@ def fcn(
         input_shape: (height, width, channels), as large as the backbone needs.
         num_classes: logits of each pixel, the background included.
         backbone: any of the zoo's classifiers that returns its stages with ``features=True``.
-        backbone_options: passed to its builder.
+        backbone_options: passed to its builder; by default vgg_small has half its filters, others as they are.
     """
     layers = keras.layers
-    trunk = registry.get(backbone).build(input_shape=input_shape, features=True, **backbone_options)
-    if not isinstance(trunk.output, dict) or len(trunk.output) < FUSED:
+    image, maps = stages(backbone, backbone_options, input_shape, usual=VGG_SMALL)
+    if len(maps) < FUSED:
         raise ModelError(f"fcn scores {FUSED} stages of its backbone; {backbone} returns fewer. Choose another.")
-    stages = sorted(trunk.output.items(), key=lambda item: int(item[0].removeprefix("stride_")))[-FUSED:]
     x: Any = None
-    for name, maps in reversed(stages):
-        scores = layers.Conv2D(num_classes, 1, name=f"{name}_scores")(maps)
-        x = scores if x is None else layers.Add(name=f"{name}_sum")([scores, _enlarged(x, scores, name)])
+    coarser = max(maps)
+    for stride in sorted(maps, reverse=True)[:FUSED]:
+        name = f"stride_{stride}"
+        scores = layers.Conv2D(num_classes, 1, dtype="float32", name=f"{name}_scores")(maps[stride])
+        if x is not None:
+            enlarged = _enlarged(x, coarser // stride, scores.shape, name)
+            scores = layers.Add(dtype="float32", name=f"{name}_sum")([scores, enlarged])
+        x, coarser = scores, stride
     if x.shape[1:3] != input_shape[:2]:
-        x = _enlarged(x, trunk.inputs[0], "image")
-    logits = layers.Activation("linear", dtype="float32", name="logits")(x)
-    return keras.Model(trunk.inputs, logits, name="fcn")
+        x = _enlarged(x, coarser, image.shape, "image")
+    return keras.Model(image, layers.Activation("linear", dtype="float32", name="logits")(x), name="fcn")
 
 
-def _enlarged(x: keras.KerasTensor, like: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Enlarge score maps to the size of others, by a transposed convolution."""
-    layers = keras.layers
-    factor = round(like.shape[1] / x.shape[1])
-    x = layers.Conv2DTranspose(x.shape[3], 2 * factor, strides=factor, padding="same", name=f"{name}_enlarged")(x)
-    missing = [(0, like.shape[axis] - x.shape[axis]) for axis in (1, 2)]
-    return layers.ZeroPadding2D(missing, name=f"{name}_padded")(x) if any(after for _, after in missing) else x
+def _enlarged(x: keras.KerasTensor, factor: int, like: Sequence[int], name: str) -> keras.KerasTensor:
+    """Enlarge score maps by a transposed convolution, and fit them to the height and width of `like`.
+
+    Where a size is no multiple of the stride, a backbone rounds it down, and a border is missing, or up, and one is
+    too many.
+    """
+    layers, exact = keras.layers, {"dtype": "float32"}
+    options = {"strides": factor, "padding": "same", **exact}
+    x = layers.Conv2DTranspose(x.shape[3], 2 * factor, name=f"{name}_enlarged", **options)(x)
+    missing = [like[axis] - x.shape[axis] for axis in (1, 2)]
+    if max(missing) > 0:
+        x = layers.ZeroPadding2D([(0, max(0, each)) for each in missing], name=f"{name}_padded", **exact)(x)
+    if min(missing) < 0:
+        x = layers.Cropping2D([(0, max(0, -each)) for each in missing], name=f"{name}_cropped", **exact)(x)
+    return x

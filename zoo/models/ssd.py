@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoo import registry
 from zoo.errors import ModelError
 from zoo.lazy import keras
+from zoo.models.backbones import VGG_SMALL, stages
 from zoo.registry import register
 from zoo.spec import Paper, Recipe
 from zoo.tasks.detectors import SSD
@@ -28,8 +28,8 @@ SSD300 = SSD(
     ratios=(FOUR, SIX, SIX, SIX, FOUR, FOUR),
     unpadded=2,
 )
-SMALL = {"filters": [16, 32, 64]}
-PADDED = {"pool_padding": "same"}  # 75 places become 38, as in the paper, not 37
+# 75 places become 38, as in the paper, not 37.
+PADDED = {f"vgg{depth}": {"pool_padding": "same"} for depth in (11, 13, 16, 19)}
 
 
 @register(
@@ -65,7 +65,7 @@ def ssd(
     input_shape: tuple[int, int, int] = (64, 64, 1),
     num_classes: int = 10,
     backbone: str = "vgg_small",
-    backbone_options: Mapping[str, Any] = SMALL,
+    backbone_options: Mapping[str, Any] | None = None,
     extra: int = 64,
 ) -> keras.Model:
     """SSD: a 3x3 convolution over each of two maps says offsets and classes of all default boxes.
@@ -74,15 +74,15 @@ def ssd(
         input_shape: (height, width, channels), at least 32x32, multiples of 8.
         num_classes: without the background.
         backbone: any of the zoo's classifiers that returns a map of stride 4 with ``features=True``.
-        backbone_options: passed to its builder.
+        backbone_options: passed to its builder; by default vgg_small has half its filters, others as they are.
         extra: filters of the map of stride 8.
     """
     layers = keras.layers
     coarsest = DETECTOR.strides[-1]
     if any(size % coarsest for size in input_shape[:2]):
         raise ModelError(f"ssd takes images whose sides are multiples of {coarsest}, received {input_shape}.")
-    trunk = registry.get(backbone).build(input_shape=input_shape, features=True, **backbone_options)
-    fine = trunk.output["stride_4"]
+    image, maps = stages(backbone, backbone_options, input_shape, usual=VGG_SMALL, strides=(4,))
+    fine = maps[4]
     coarse = layers.Conv2D(extra, 3, strides=2, padding="same", use_bias=False, name="extra_conv1")(fine)
     coarse = layers.BatchNormalization(momentum=0.9, name="extra_norm1")(coarse)
     coarse = layers.Activation("relu", name="extra_relu1")(coarse)
@@ -90,7 +90,7 @@ def ssd(
     coarse = layers.BatchNormalization(momentum=0.9, name="extra_norm2")(coarse)
     coarse = layers.Activation("relu", name="extra_relu2")(coarse)
     outputs = _predicted({"stride_4": fine, "stride_8": coarse}, DETECTOR, num_classes)
-    return keras.Model(trunk.inputs, outputs, name="ssd")
+    return keras.Model(image, outputs, name="ssd")
 
 
 @register(
@@ -112,7 +112,7 @@ def ssd300(
     input_shape: tuple[int, int, int] = (300, 300, 3),
     num_classes: int = 20,
     backbone: str = "vgg16",
-    backbone_options: Mapping[str, Any] = PADDED,
+    backbone_options: Mapping[str, Any] | None = None,
 ) -> keras.Model:
     """SSD300 as published: VGG16 and ten convolutions behind it, 8,732 default boxes on six maps.
 
@@ -121,7 +121,7 @@ def ssd300(
         num_classes: without the background.
         backbone: any of the zoo's classifiers that returns maps of strides 8 and 16 with ``features=True``, as many
             places as the image's side has strides, a part of one included.
-        backbone_options: passed to its builder.
+        backbone_options: passed to its builder; by default VGGs pad before pooling, others are as they are.
     """
     from zoo.layers import L2Normalization
 
@@ -130,9 +130,9 @@ def ssd300(
     def convolved(x: keras.KerasTensor, width: int, size: int, name: str, **options: Any) -> keras.KerasTensor:
         return layers.Conv2D(width, size, activation="relu", name=name, **options)(x)
 
-    trunk = registry.get(backbone).build(input_shape=input_shape, features=True, **backbone_options)
-    maps = {"conv4_3": L2Normalization(20.0, name="conv4_3_norm")(trunk.output["stride_8"])}
-    x = layers.MaxPooling2D(3, strides=1, padding="same", name="block5_pool")(trunk.output["stride_16"])
+    image, vgg = stages(backbone, backbone_options, input_shape, usual=PADDED, strides=(8, 16))
+    maps = {"conv4_3": L2Normalization(20.0, name="conv4_3_norm")(vgg[8])}
+    x = layers.MaxPooling2D(3, strides=1, padding="same", name="block5_pool")(vgg[16])
     x = convolved(x, 1024, 3, "conv6", padding="same", dilation_rate=6)
     maps["conv7"] = x = convolved(x, 1024, 1, "conv7")
     for number, (narrow, wide) in {8: (256, 512), 9: (128, 256)}.items():
@@ -142,13 +142,13 @@ def ssd300(
     for number in (10, 11):
         x = convolved(x, 128, 1, f"conv{number}_1")
         maps[f"conv{number}_2"] = x = convolved(x, 256, 3, f"conv{number}_2")
-    return keras.Model(trunk.inputs[0], _predicted(maps, SSD300, num_classes), name="ssd300")
+    return keras.Model(image, _predicted(maps, SSD300, num_classes), name="ssd300")
 
 
 def _predicted(maps: Mapping[str, keras.KerasTensor], detector: SSD, num_classes: int) -> keras.KerasTensor:
     """Let a 3x3 convolution over each map say offsets and logits of its default boxes: (N, P, 4 + 1 + classes)."""
     layers, values, said = keras.layers, 4 + 1 + num_classes, []
     for (name, x), count in zip(maps.items(), detector.boxes_per_place, strict=True):
-        head = layers.Conv2D(count * values, 3, padding="same", name=f"{name}_boxes")(x)
-        said.append(layers.Reshape((-1, values), name=f"{name}_rows")(head))
+        head = layers.Conv2D(count * values, 3, padding="same", dtype="float32", name=f"{name}_boxes")(x)
+        said.append(layers.Reshape((-1, values), dtype="float32", name=f"{name}_rows")(head))
     return layers.Concatenate(axis=1, dtype="float32", name="boxes")(said)

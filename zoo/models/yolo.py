@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoo import registry
 from zoo.errors import ModelError
 from zoo.lazy import keras
+from zoo.models.backbones import VGG_SMALL, stages
 from zoo.models.darknet import INCREMENTAL
 from zoo.registry import register
 from zoo.spec import Paper, Recipe
@@ -38,21 +38,19 @@ PUBLISHED = YoloV3(
         )
     ),
 )
-SMALL = {"filters": [16, 32, 64]}
-NO_OPTIONS: Mapping[str, Any] = {}
 TRUNK = (
     "The backbone is vgg_small with half its filters, trained from the start; the paper's is a Darknet for ImageNet."
 )
 
 
 def _trunk(
-    name: str, input_shape: tuple[int, int, int], backbone: str, options: Mapping[str, Any]
+    name: str, input_shape: tuple[int, int, int], backbone: str, options: Mapping[str, Any] | None
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Return the image, and the backbone's map of stride 4. Raises `ModelError` for sides that 8 does not divide."""
     if any(size % 8 for size in input_shape[:2]):
         raise ModelError(f"{name} takes images whose sides are multiples of 8, received {input_shape}.")
-    trunk = registry.get(backbone).build(input_shape=input_shape, features=True, **options)
-    return trunk.inputs[0], trunk.output["stride_4"]
+    image, maps = stages(backbone, options, input_shape, usual=VGG_SMALL, strides=(4,))
+    return image, maps[4]
 
 
 def _convolved(x: keras.KerasTensor, width: int, name: str, size: int = 3, strides: int = 1) -> keras.KerasTensor:
@@ -95,7 +93,7 @@ def yolo_v1(
     input_shape: tuple[int, int, int] = (64, 64, 1),
     num_classes: int = 10,
     backbone: str = "vgg_small",
-    backbone_options: Mapping[str, Any] = SMALL,
+    backbone_options: Mapping[str, Any] | None = None,
     width: int = 128,
 ) -> keras.Model:
     """YOLO, first version: each cell of a grid says two boxes and one class.
@@ -104,14 +102,14 @@ def yolo_v1(
         input_shape: (height, width, channels), at least 32x32, multiples of 8.
         num_classes: classes of objects.
         backbone: any of the zoo's classifiers that returns a map of stride 4 with ``features=True``.
-        backbone_options: passed to its builder.
+        backbone_options: passed to its builder; by default vgg_small has half its filters, others as they are.
         width: filters of the convolutions behind it.
     """
     layers = keras.layers
     image, x = _trunk("yolo_v1", input_shape, backbone, backbone_options)
-    x = _convolved(x, width, "conv1", strides=2)
-    x = _convolved(x, width, "conv2")
-    x = _convolved(x, width, "conv3")
+    x = _convolved(x, width, "cells_conv1", strides=2)
+    x = _convolved(x, width, "cells_conv2")
+    x = _convolved(x, width, "cells_conv3")
     cells = layers.Conv2D(GRID.boxes * 5 + num_classes, 1, dtype="float32", name="cells")(x)
     return keras.Model(image, cells, name="yolo_v1")
 
@@ -147,7 +145,7 @@ def yolo_v3(
     input_shape: tuple[int, int, int] = (64, 64, 1),
     num_classes: int = 10,
     backbone: str = "vgg_small",
-    backbone_options: Mapping[str, Any] = SMALL,
+    backbone_options: Mapping[str, Any] | None = None,
     width: int = 64,
 ) -> keras.Model:
     """YOLO, third version: anchors at two resolutions, the fine one beside the coarse one enlarged.
@@ -156,7 +154,7 @@ def yolo_v3(
         input_shape: (height, width, channels), at least 32x32, multiples of 8.
         num_classes: classes of objects.
         backbone: any of the zoo's classifiers that returns a map of stride 4 with ``features=True``.
-        backbone_options: passed to its builder.
+        backbone_options: passed to its builder; by default vgg_small has half its filters, others as they are.
         width: filters of the convolutions behind it.
     """
     layers = keras.layers
@@ -177,8 +175,9 @@ def yolo_v3(
 
 def _predicted(x: keras.KerasTensor, stride: int, anchors: int, num_classes: int) -> keras.KerasTensor:
     """Let a 1x1 convolution say boxes, objectness and classes for each anchor of each cell: (N, P, 5 + classes)."""
-    head = keras.layers.Conv2D(anchors * (5 + num_classes), 1, name=f"stride_{stride}_boxes")(x)
-    return keras.layers.Reshape((-1, 5 + num_classes), name=f"stride_{stride}_rows")(head)
+    layers, values = keras.layers, 5 + num_classes
+    head = layers.Conv2D(anchors * values, 1, dtype="float32", name=f"stride_{stride}_boxes")(x)
+    return layers.Reshape((-1, values), dtype="float32", name=f"stride_{stride}_rows")(head)
 
 
 @register(
@@ -199,7 +198,7 @@ def yolo_v3_416(
     input_shape: tuple[int, int, int] = (416, 416, 3),
     num_classes: int = 80,
     backbone: str = "darknet53",
-    backbone_options: Mapping[str, Any] = NO_OPTIONS,
+    backbone_options: Mapping[str, Any] | None = None,
 ) -> keras.Model:
     """YOLO, third version as published: Darknet-53, three maps with three of COCO's anchors each, 10,647 boxes.
 
@@ -212,10 +211,10 @@ def yolo_v3_416(
     layers, coarsest = keras.layers, max(PUBLISHED.strides)
     if any(size % coarsest for size in input_shape[:2]):
         raise ModelError(f"yolo_v3_416 takes images whose sides are multiples of {coarsest}, received {input_shape}.")
-    trunk = registry.get(backbone).build(input_shape=input_shape, features=True, **backbone_options)
+    image, trunk = stages(backbone, backbone_options, input_shape, usual={}, strides=PUBLISHED.strides)
     said, x = [], None
     for stride, width, anchors in zip(PUBLISHED.strides, (512, 256, 128), PUBLISHED.anchors, strict=True):
-        name, maps = f"stride_{stride}", trunk.output[f"stride_{stride}"]
+        name, maps = f"stride_{stride}", trunk[stride]
         if x is not None:
             up = layers.UpSampling2D(2, name=f"{name}_up")(_convolved(x, width, f"{name}_reduced", size=1))
             maps = layers.Concatenate(name=f"{name}_beside")([up, maps])
@@ -226,4 +225,4 @@ def yolo_v3_416(
         x = _convolved(x, width, f"{name}_conv5", size=1)
         said.append(_predicted(_convolved(x, 2 * width, f"{name}_conv6"), stride, len(anchors), num_classes))
     outputs = layers.Concatenate(axis=1, dtype="float32", name="boxes")(said)
-    return keras.Model(trunk.inputs[0], outputs, name="yolo_v3_416")
+    return keras.Model(image, outputs, name="yolo_v3_416")

@@ -24,6 +24,9 @@ WORDS = {
     "SeparableConv2D": "separable conv",
     "Conv2DTranspose": "transposed conv",
     "MaxPooling2D": "max pool",
+    "MaxPoolingWithPositions": "max pool",
+    "Unpooling": "unpool",
+    "UpSampling2D": "enlarged",
     "AveragePooling2D": "average pool",
     "GlobalAveragePooling2D": "mean of map",
     "GlobalMaxPooling2D": "maximum of map",
@@ -89,12 +92,10 @@ def architecture_figure(model: Document) -> Figure:
 
 def _stages(layers: Sequence[Document]) -> Iterator[_Stage]:
     """Put layers with outputs of one size together, in the table's order."""
-    told = [row for row in layers if row["output_shape"]]
+    told = [row for row in layers if row["output_shape"] and (_word(row) or row["params"])]
     for _, group in itertools.groupby(told, key=_size):
         rows = list(group)
         steps = [word for row in rows if (word := _word(row))]
-        if not steps and not any(row["params"] for row in rows):
-            continue
         largest = max((tuple(row["output_shape"]) for row in rows), key=lambda shape: shape[-1])
         yield _Stage(largest, tuple(_counted(steps)), sum(row["params"] for row in rows))
 

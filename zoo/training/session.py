@@ -258,7 +258,7 @@ class Session:
 
 def check_model_options(recipe: Recipe) -> None:
     """Raise `RecipeError` for a model option that is decided elsewhere."""
-    if recipe.model_options.get("features"):
+    if recipe.model_options.get("features") is True:
         raise RecipeError("with features=True a model returns maps, not classes: it cannot be trained. Remove it.")
     for name in ("input_shape", "num_classes", "precision", "spec"):
         if name in recipe.model_options:
