@@ -80,6 +80,34 @@ def test_marathon_answers_for_five_views_and_trains_on_one():
     assert facts.macs == sum(layer.macs for layer in facts.layers) == 5 * anatomy.count_macs(plain)
 
 
+def test_the_layer_table_follows_each_branch_to_its_end():
+    """An inception module stands as in table 1 of its paper, 1x1, 3x3, 5x5, pooling, not mixed by distance."""
+    names = [row.name for row in anatomy.dissect(registry.create("googlenet", input_shape=(96, 96, 3))).layers]
+    first = names.index("inception_3a_1x1")
+    branches = ["1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool", "pool_proj", "concat"]
+    assert [name.removeprefix("inception_3a_") for name in names[first : first + 8]] == branches
+    two_maps = registry.create("yolo_v3")
+    names = [row.name for row in anatomy.dissect(two_maps).layers]
+    assert names.index("stride_8_rows") < names.index("fine_up")
+    assert sorted(names) == sorted(layer.name for layer in two_maps.layers[1:])  # the image is no row
+
+
+def test_the_layer_table_has_layers_whose_order_is_unknown():
+    """A subclass of `keras.Model` has layers and no graph of them."""
+
+    class Own(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = keras.layers.Flatten(), keras.layers.Dense(3)
+
+        def call(self, images):
+            return self.second(self.first(images))
+
+    own = Own()
+    own(np.zeros((1, 4, 4, 1), "float32"))
+    assert [type(layer).__name__ for layer in anatomy._in_order(own)] == ["Flatten", "Dense"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [

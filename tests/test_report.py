@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from zoo import registry
+from zoo.anatomy import dissect
 from zoo.errors import DataError, RunError
 from zoo.report.architecture import TALLEST, architecture_figure
 from zoo.report.curves import training_curves
@@ -266,3 +270,16 @@ def test_a_list_of_boxes_does_not_dwarf_the_maps() -> None:
     front, *_ = architecture_figure(model).axes[0].patches
     corners = front.get_xy()
     assert corners[:, 1].max() - corners[:, 1].min() == pytest.approx(TALLEST)
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("resnet32", 6), ("segnet", 8), ("yolo_v3", 7)])
+def test_a_picture_has_one_block_for_each_size_of_maps(name, blocks):
+    """Not one for each residual unit, though padding makes maps larger in between; and each says what it does."""
+    spec, facts = registry.get(name), dissect(registry.create(name))
+    rows = [dataclasses.asdict(row) for row in facts.layers]
+    anatomy = {"layers": rows, "params": facts.params, "macs": facts.macs}
+    figure = architecture_figure({"name": name, "input_shape": spec.input_shape, "anatomy": anatomy})
+    said = [text.get_text() for text in figure.axes[0].texts if text.get_text()]
+    shapes = [text for text in said if re.fullmatch(r"[\d×]+", text)]
+    assert len(shapes) == blocks
+    assert len(said) - len(shapes) - 2 >= blocks  # the name and the facts aside

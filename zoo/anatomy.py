@@ -53,7 +53,7 @@ def dissect(model: keras.Model) -> Anatomy:
         model: images (N, H, W, C) to anything.
     """
     layers, views = [], Fraction(1)  # of each image: a layer that makes or joins several says so by `batch_factor`
-    for layer in model.layers:
+    for layer in _in_order(model):
         if isinstance(layer, keras.layers.InputLayer):
             continue
         layers.append(
@@ -79,6 +79,31 @@ def dissect(model: keras.Model) -> Anatomy:
 def count_macs(model: keras.Model) -> int:
     """Return the multiply-accumulates of one image's forward pass."""
     return _trace_and_count(model, model.inputs if len(model.inputs) > 1 else model.inputs[0])
+
+
+def _in_order(model: keras.Model) -> list[Any]:
+    """Return a model's layers as the data passes them, each branch to its end before the next one begins.
+
+    Keras orders them by their distance from the output, which mixes branches.
+    """
+    graph = getattr(model, "_functional", model) or model  # a Sequential holds its graph inside
+    nodes = [
+        operation._inbound_nodes[index]
+        for operation, index, _ in (output._keras_history for output in getattr(graph, "outputs", ()))
+    ]
+    passed: dict[int, Any] = {}
+    begun: set[int] = set()
+    pending = nodes[::-1]
+    while pending:
+        node = pending[-1]
+        if id(node) in begun:
+            pending.pop()
+            passed.setdefault(id(node.operation), node.operation)
+        else:
+            begun.add(id(node))
+            pending += [parent for parent in reversed(node.parent_nodes) if id(parent) not in begun]
+    layers = {id(layer): layer for layer in model.layers}
+    return [*(layers[key] for key in passed if key in layers), *(layers[key] for key in layers if key not in passed)]
 
 
 def _layer_macs(layer: Any) -> int:

@@ -52,7 +52,6 @@ class _Stage:
 
     shape: tuple[int, ...]  # (height, width, channels), (units,), or (boxes, values) of a detector
     lines: tuple[str, ...]  # what the layers do, in words
-    params: int
 
     @property
     def is_flat(self) -> bool:
@@ -67,7 +66,7 @@ def architecture_figure(model: Document) -> Figure:
     channels, both on a scale that grows slower than they do. Below it stand the shape, and the kinds of layers.
     """
     anatomy = model["anatomy"]
-    stages = [_Stage(tuple(model["input_shape"]), ("image",), 0), *_stages(anatomy["layers"])]
+    stages = [_Stage(tuple(model["input_shape"]), ("image",)), *_stages(anatomy["layers"])]
     widths = [max(_thickness(stage) + _side(stage, stages) * 0.35, 0.95) for stage in stages]
     width = sum(widths) + GAP * (len(stages) - 1) + 0.6
     lines = max(len(stage.lines) for stage in stages)
@@ -91,13 +90,13 @@ def architecture_figure(model: Document) -> Figure:
 
 
 def _stages(layers: Sequence[Document]) -> Iterator[_Stage]:
-    """Put layers with outputs of one size together, in the table's order."""
-    told = [row for row in layers if row["output_shape"] and (_word(row) or row["params"])]
+    """Put layers that have a word, and outputs of one size, together, in the table's order."""
+    told = [row for row in layers if row["output_shape"] and _word(row)]
     for _, group in itertools.groupby(told, key=_size):
         rows = list(group)
-        steps = [word for row in rows if (word := _word(row))]
+        steps = [_word(row) for row in rows]
         largest = max((tuple(row["output_shape"]) for row in rows), key=lambda shape: shape[-1])
-        yield _Stage(largest, tuple(_counted(steps)), sum(row["params"] for row in rows))
+        yield _Stage(largest, tuple(_counted(steps)))
 
 
 def _size(row: Document) -> tuple[int, ...]:
