@@ -6,15 +6,18 @@
     python benchmarks/series.py --keep runs/series
 
 Each seed is a ``zoo train`` of its own, the models taking turns, so let nothing else run. What is trained already, by
-the same recipe, is in the record and is not trained again: an interrupted series goes on. ``--again`` forgets it first.
-The test images are watched after each pass, outside the seconds that count, and nothing is selected by them.
-With ``--keep`` the run folders stay, and five of them, named in `ENSEMBLE`, answer together at the end.
+the same recipe and options, is in the record and is not trained again: an interrupted series goes on. ``--again``
+forgets it first. The test images are watched after each pass, outside the seconds that count; the pass to report is not
+chosen by them.
+With ``--keep`` the run folders stay, and five of them, named in `ENSEMBLE`, answer together at the end. A folder there
+whose run is not in the record, such as one that was interrupted, is replaced.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,10 +26,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo import anatomy, registry
+from zoo import anatomy, data, registry
 from zoo.environment import environment
+from zoo.errors import suggestion
 from zoo.files import atomic_write
 from zoo.recipe import plain
+from zoo.tasks import task_for
 
 FOLDER = Path(__file__).resolve().parent
 TARGET = 0.99
@@ -50,16 +55,21 @@ def work(names: Sequence[str], dataset: str) -> list[tuple[str, str]]:
 
 
 def recipe_values(model: str, recipe: str, dataset: str) -> dict[str, Any]:
-    """Return what decides a training, but for its seed and its words."""
-    values = registry.get(model).recipe(recipe).override(dataset=dataset).to_dict()
+    """Return what decides a training, but for its seed and its words: the builder's options are among it."""
+    spec = registry.get(model)
+    values = spec.recipe(recipe).override(dataset=dataset).to_dict()
+    values["model_options"] = {**spec.options, **values["model_options"]}
     return {name: value for name, value in values.items() if name not in ("note", "seed")}
 
 
-def macs(model: str, recipe: str) -> int:
-    """Return the multiply-accumulates of one image, in the network that the recipe builds."""
-    spec = registry.get(model)
-    options = spec.recipe(recipe).model_options
-    return int(anatomy.count_macs(registry.build(spec, **options))) if options else int(spec.macs or 0)
+def macs(model: str, recipe: str, dataset: str) -> int:
+    """Return the multiply-accumulates of one of the dataset's images, in the network that the recipe builds."""
+    spec, held = registry.get(model), data.load(dataset)
+    names = task_for(spec.task).named(held.class_names)
+    network = registry.build(
+        spec, input_shape=held.image_shape, num_classes=len(names), **spec.recipe(recipe).model_options
+    )
+    return int(anatomy.count_macs(network))
 
 
 def command(*words: str) -> dict[str, Any]:
@@ -79,17 +89,21 @@ def train(model: str, recipe: str, dataset: str, seed: int, kept: Path | None) -
     """Train once and return the row of the record."""
     words = ["train", model, "--recipe", recipe, "--dataset", dataset, "--seed", str(seed)]
     words += ["--set", "validate_on_test=true", "--no-report", "--json", "--quiet"]
-    run = command(*words, *(["--output", str(run_folder(kept, model, recipe, seed))] if kept else []))
+    if kept:
+        folder = run_folder(kept, model, recipe, seed)
+        shutil.rmtree(folder, ignore_errors=True)
+        words += ["--output", str(folder)]
+    run = command(*words)
     return {
         "model": model,
         "recipe": recipe,
         "seed": seed,
         "params": run["params"],
-        "macs": macs(model, recipe),
+        "macs": macs(model, recipe, dataset),
         **run["metrics"],
         "train_s": run["timing"]["train_s"],
         "seconds_to_target": seconds_to(TARGET, run["history"]),
-        "cpu": run["environment"]["cpu"],
+        **{name: run["environment"][name] for name in ("cpu", "commit", "tensorflow", "keras")},
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "recipe_values": recipe_values(model, recipe, dataset),
     }
@@ -143,12 +157,17 @@ def main() -> None:
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--record", type=Path, help="[benchmarks/series-<dataset>.json]")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="Where run folders stay.")
-    parser.add_argument("--again", action="store_true", help="Forget what the record holds.")
+    parser.add_argument("--again", action="store_true", help="Forget what the record holds of these models.")
     arguments = parser.parse_args()
     path = arguments.record or FOLDER / f"series-{arguments.dataset.replace('_', '-')}.json"
+    known = {model for model, _ in work([], arguments.dataset)}
+    for model in arguments.models:
+        if model not in known:
+            parser.error(f"{model} is not in the series of {arguments.dataset}.{suggestion(model, known)}")
     pairs = work(arguments.models, arguments.dataset)
-    held = json.loads(path.read_text(encoding="utf-8")) if path.is_file() and not arguments.again else {}
-    rows = held.get("rows", [])
+    held = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    again = pairs if arguments.again else []
+    rows = [row for row in held.get("rows", []) if (row["model"], row["recipe"]) not in again]
     record = {"dataset": arguments.dataset, "environment": environment(), "rows": rows}
     record |= {"latency": held.get("latency", {}), "ensemble": held.get("ensemble")}
     for model, recipe, seed in list(missing(rows, pairs, arguments.dataset, arguments.seeds)):

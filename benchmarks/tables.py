@@ -116,13 +116,16 @@ def series_table(record: Mapping[str, Any], fashion: Mapping[str, Any]) -> list[
         *markdown.table(SERIES_HEADERS, rows, right=[False, False] + [True] * 8),
         "",
         "Test accuracy on MNIST in percent after the recipe's last pass, and seconds of training: mean ± standard "
-        "deviation of n seeds; – where it has not been measured. To 99%: until the end of the pass after which the "
-        "test images reach it. One image: the median latency in float32. Fashion-MNIST: by the same recipe, or by "
+        "deviation of n seeds; – where it has not been measured, or not every seed gets there. To 99%: until the end "
+        "of the pass after which the test images reach it. Our own networks and recipes were chosen by these test "
+        "images ([notes](benchmarks/NOTES.md)), so a little of their accuracy may be luck. One image: the median "
+        "latency in float32. Fashion-MNIST: by the same recipe, or by "
         "`fashion` where the model has one, which may build a smaller network; one seed.",
         "",
         *_together(record.get("ensemble")),
-        f"{_circumstances(record)} `python benchmarks/series.py` measures it anew; "
-        "[the record](benchmarks/series-mnist.json).",
+        f"{_circumstances(record)} `python benchmarks/series.py --again --keep runs/series` measures it anew, with "
+        "`--dataset fashion_mnist --seeds 1` the last column; the records: [MNIST](benchmarks/series-mnist.json), "
+        "[Fashion-MNIST](benchmarks/series-fashion-mnist.json).",
     ]
 
 
@@ -160,7 +163,7 @@ def scenes_table(record: Mapping[str, Any]) -> list[str]:
         *markdown.table(SCENES_HEADERS, rows, right=[False, False] + [True] * 7),
         "",
         "2,000 test scenes of 64x64 pixels, in percent, and seconds of training: mean ± standard deviation of n seeds. "
-        f"{_circumstances(record)} `python benchmarks/series.py --dataset mnist_scenes`; "
+        f"{_circumstances(record)} `python benchmarks/series.py --again --dataset mnist_scenes` measures it anew; "
         "[the record](benchmarks/series-mnist-scenes.json).",
     ]
 
@@ -185,10 +188,14 @@ def _cited(spec: ModelSpec) -> str:
 
 
 def _circumstances(record: Mapping[str, Any]) -> str:
-    facts = record["environment"]
+    """Return what the rows were measured on, everything that there was where it is not one thing."""
+    cpu, tensorflow, keras = (
+        ", ".join(dict.fromkeys(row[name] for row in record["rows"])) for name in ("cpu", "tensorflow", "keras")
+    )
+    processors = record["environment"]["cpus_allowed"]
     return (
-        f"{markdown.plain_text(facts['cpu'])}, {facts['cpus_allowed']} processors; tensorflow {facts['tensorflow']}, "
-        f"keras {facts['keras']}. Not run on a GPU."
+        f"{markdown.plain_text(cpu)}, {processors} processors; tensorflow {tensorflow}, keras {keras}. "
+        "Not run on a GPU."
     )
 
 
@@ -196,9 +203,10 @@ def _mean_of(runs: Sequence[Mapping[str, Any]], name: str, scale: float = 1) -> 
     values = [scale * run[name] for run in runs if run.get(name) is not None]
     if not values or len(values) < len(runs):
         return "–"  # not measured, or not every seed gets there
-    digits = 2 if scale > 1 or max(values) < 10 else 0
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    digits = 2 if scale > 1 or max(values) < 10 else 1 if max(values) < 100 else 0
     mean = f"{statistics.fmean(values):,.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):,.{digits}f}"
+    return f"{mean} ± {spread:,.{digits}f}" if len(values) > 1 else mean
 
 
 def _latency(record: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> str:
