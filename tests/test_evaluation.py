@@ -28,6 +28,7 @@ from zoo.evaluation.intervals import (
     wilson,
 )
 from zoo.evaluation.metrics import evaluate
+from zoo.evaluation.outputs import Outputs, averaged
 from zoo.evaluation.scores import CURVE_POINTS, score, top_confusions
 from zoo.training.saving import load_run
 
@@ -524,3 +525,12 @@ def test_what_cannot_answer_together_is_refused(run_folder, softmax_file, tiny_d
     model.save(path)
     with pytest.raises(ModelError, match=r"diverged\.keras answers 60 of 60 .* Leave it out"):
         evaluate([run_folder, path], dataset=tiny_digits)
+
+
+def test_an_ensemble_may_be_as_sure_as_its_members():
+    """Where each gives the truth one in a billion, so do they together: the loss is that of the members."""
+    answers = [Outputs(np.array([[0.0, -20.7, sure]], np.float32), 1.0) for sure in (-30.0, -25.0)]
+    together = averaged(answers)
+    assert together.kind == "probabilities"
+    members = np.array([answer.log_probabilities()[0] for answer in answers])
+    np.testing.assert_allclose(together.log_probabilities()[0], np.logaddexp(*members) - np.log(2), atol=1e-12)

@@ -17,13 +17,17 @@ from zoo.training.epoch import EVALUATION_BATCH
 SUM_TOLERANCE = 1e-3
 """How far from 1 the outputs of a softmax in float32 or half precision may sum."""
 
-LEAST = float(np.finfo(np.float32).eps)
-"""A probability that a float32 softmax has rounded to 0 counts as this one, as scikit-learn's log_loss has it."""
+LEAST = {"float32": float(np.finfo(np.float32).eps), "float64": float(np.finfo(np.float64).tiny)}
+"""By their type: a probability below this counts as it. A float32 softmax has rounded such to 0, and scikit-learn's
+log_loss has the same limit; a float64 mean of several models' probabilities is as small as they say."""
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a model answered: `values` float32 (N, classes), and the seconds of the pass without tracing."""
+    """What a model answered: `values` (N, classes), and the seconds of the pass without tracing.
+
+    They are float32, a mean over several models float64.
+    """
 
     values: np.ndarray
     seconds: float
@@ -44,7 +48,7 @@ class Outputs:
         """Return the logarithms of the classes' probabilities, float64 (N, classes)."""
         values = self.values.astype(np.float64)
         if self.kind == "probabilities":
-            values = np.log(np.clip(values, LEAST, 1.0))
+            values = np.log(np.clip(values, LEAST[self.values.dtype.name], 1.0))
         return log_softmax(values)
 
 
@@ -84,4 +88,4 @@ def averaged(answers: Sequence[Outputs]) -> Outputs:
     if len(answers) == 1:
         return answers[0]
     mean = np.mean([np.exp(answer.log_probabilities()) for answer in answers], axis=0)
-    return Outputs(mean.astype(np.float32), sum(answer.seconds for answer in answers))
+    return Outputs(mean, sum(answer.seconds for answer in answers))
