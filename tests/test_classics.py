@@ -27,7 +27,7 @@ TWINS = {
     "densenet169": ("DenseNet169", 14_307_880),
     "densenet201": ("DenseNet201", 20_242_984),
 }
-# The stages' layers that ours calls otherwise: everything else has Keras' names
+# The layers that ours calls otherwise: everything else has Keras' names
 RENAMED = {"predictions": "logits"}
 
 

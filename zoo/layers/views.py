@@ -18,7 +18,10 @@ MOVES = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
 
 @keras.saving.register_keras_serializable(package="zoo")
 class MovedViews(keras.layers.Layer):
-    """Puts the views of a batch under one another: (N, H, W, C) to (5 N, H, W, C), view by view; black comes in."""
+    """Puts the views of a batch under one another: (N, H, W, C) to (5 N, H, W, C), view by view.
+
+    Zeros come in at the border: black where pixels run from 0 to 1, and the mean where they are standardised.
+    """
 
     batch_factor = len(MOVES)  # images out for one in, in inference
 

@@ -21,6 +21,7 @@ EPSILON = 1.001e-5  # of the variance in batch normalisation, as Keras' own dens
 COMPRESSION = 0.5  # share of the maps that a transition keeps (section 3, "DenseNet-BC")
 BOTTLENECK = 4  # maps of a 1x1 convolution, in growth rates
 HE = "he_normal"  # how weights start, as section 4.2 says
+LOGITS = "The logits' weights start by Glorot's rule, where the paper's start by He's, as the convolutions do here."
 RECIPE = Recipe(
     note="One-cycle Adam in bfloat16, with the digits moved by up to a pixel: 99.55 ± 0.02 % on MNIST's test images "
     "(mean and standard deviation, n = 3 seeds).",
@@ -65,7 +66,7 @@ def _densenet(
         growth_rate: maps that each layer adds, the paper's k.
         input_shape: (height, width, channels).
         num_classes: number of logits.
-        features: return the blocks' last maps instead of logits.
+        features: return the blocks' last maps instead of logits, the smallest normalised and rectified.
         stem: filters of the first convolution.
         photographs: the stem for large images, a 7x7 convolution and a pooling, which makes maps a quarter of the size;
             otherwise one 3x3 convolution with stride 2.
@@ -118,9 +119,12 @@ def _column(name: str, depths: Sequence[int], *, counted: float, **facts: Any) -
     Args:
         input_shape: (height, width, channels), at least 32x32.
         num_classes: number of logits.
-        features: return the last map of each dense block, ``stride_4`` to ``stride_32``, instead of logits.
+        features: return the last map of each dense block, ``stride_4`` to ``stride_32``, instead of logits; the
+            smallest is normalised and rectified, the others are not.
     """
-    return register(paper=DENSELY_CONNECTED, min_size=(32, 32), cited_macs=cited, **facts)(builder)
+    return register(paper=DENSELY_CONNECTED, deviations=(LOGITS,), min_size=(32, 32), cited_macs=cited, **facts)(
+        builder
+    )
 
 
 densenet121 = _column(
@@ -141,6 +145,7 @@ densenet201 = _column(
     macs=8_183_340,
     paper=DENSELY_CONNECTED,
     deviations=(
+        LOGITS,
         "The first convolution has stride 2, where the paper's for small images has 1: a quarter of the arithmetic.",
         "The input is a 28x28 digit by default, where the paper's is a 32x32 photograph.",
         "Three blocks of four layers, where the paper's smallest has sixteen in each.",

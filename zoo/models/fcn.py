@@ -32,7 +32,8 @@ FUSED = 3  # maps that are scored, as in the paper's FCN-8s
         "at 8, 16 and 32: backbone='vgg16', backbone_options={} comes near, at 4, 8 and 16.",
         "The backbone's dense layers are left out, where the paper turns them into convolutions.",
         "It is trained in one go and from the start, where the paper fine-tunes FCN-32s, then 16s, then 8s.",
-        "Transposed convolutions start at random, where the paper's start as bilinear interpolation.",
+        "Transposed convolutions start at random, where the paper's start as bilinear interpolation and the last stays "
+        "that; so do the scores of the finer maps, where the paper's start at zero.",
     ),
     min_size=(8, 8),
     recipes={

@@ -46,6 +46,7 @@ RECIPES = {
     ),
 }
 
+START = "Weights start by Glorot's rule, where the paper draws them uniformly from -2.4/F to 2.4/F of fan-in F."
 PUBLISHED = {
     "paper": Published(
         (Claim("test error 0.95%", value=0.9905, mean=0.991560, deviation=0.000329, seeds=5),),
@@ -57,7 +58,7 @@ PUBLISHED = {
             "The learning rate falls along a cosine, where the paper's falls in five steps.",
             "The loss is the softmax cross-entropy, where the paper's is the squared distance to fixed codes of 84 "
             "pixels, with a term that pushes the wrong ones away (equation 9).",
-            "Weights start by Glorot's rule, where the paper draws them uniformly from -2.4/F to 2.4/F of fan-in F.",
+            START,
         ),
     ),
 }
@@ -75,6 +76,7 @@ PUBLISHED = {
         "map followed by the squashing function.",
         "The squashing function is tanh, where the paper scales it: 1.7159 tanh(2x/3).",
         "The output is a dense layer of logits, where the paper uses radial basis functions on fixed codes.",
+        START,
         "C1 pads a 28x28 image by two pixels, where the paper's input is the digit placed in 32x32.",
     ),
     min_size=(12, 12),

@@ -42,6 +42,11 @@ FIRST_ACTIVATION = (
     "The first normalisation and rectifier come after the stem's pooling, where the paper has them after its "
     "convolution."
 )
+LOGITS = "The logits' weights start by Glorot's rule, where the paper's start by He's, as the convolutions do here."
+V2_POOLING = (
+    "Zeros are put around the stem's maps before pooling, which no rectifier has cut yet: at the border a zero wins "
+    "over negative values, as in Keras' own."
+)
 DIGITS = "The input is a 28x28 digit by default, where the paper's is a 32x32 photograph."
 
 RECIPE = Recipe(
@@ -152,7 +157,7 @@ def _resnet(
         filters: of the first stage; each further one has twice as many on maps of half the size.
         input_shape: (height, width, channels).
         num_classes: number of logits.
-        features: return the stages' last maps instead of logits.
+        features: return the last map of each size instead of logits.
         photographs: the stem for large images, a 7x7 convolution and a pooling, which makes maps a quarter of the size;
             otherwise one 3x3 convolution.
         preactivated: units that begin with a normalisation: the stem has none, the end has one more.
@@ -192,7 +197,8 @@ DOCUMENTATION = """
 Args:
     input_shape: (height, width, channels).
     num_classes: number of logits.
-    features: return the last map of each stage instead of logits, as ``{"stride_4": ...}``.
+    features: return the last map of each size instead of logits, as ``{"stride_4": ...}``; of a network that is
+        normalised before its convolutions, the smallest alone is normalised and rectified.
 """
 
 
@@ -215,10 +221,9 @@ def _of_table_1(name: str, unit: Unit, depths: Sequence[int], *, counted: Cited 
     units = "bottleneck units" if biased else "units of two 3x3 convolutions"
     builder.__name__ = builder.__qualname__ = name
     builder.__doc__ = f"ResNet-{name[6:].removesuffix('_v2')}, {what}: {sum(depths)} {units}.{DOCUMENTATION}"
-    deviations = (LAST_UNIT_SHRINKS, V2_BIASES, FIRST_ACTIVATION) if v2 else (BIASES,) if biased else ()
-    return register(
-        paper=IDENTITY_MAPPINGS if v2 else RESIDUAL_LEARNING, deviations=deviations, cited_macs=cited, **facts
-    )(builder)
+    own = (LAST_UNIT_SHRINKS, V2_BIASES, FIRST_ACTIVATION, V2_POOLING) if v2 else (BIASES,) if biased else ()
+    paper = IDENTITY_MAPPINGS if v2 else RESIDUAL_LEARNING
+    return register(paper=paper, deviations=(*own, LOGITS), cited_macs=cited, **facts)(builder)
 
 
 def _of_section_4_2(name: str, depth: int, *, epochs: int, reached: str, **facts: Any) -> Builder:
@@ -240,7 +245,7 @@ def _of_section_4_2(name: str, depth: int, *, epochs: int, reached: str, **facts
     )
     note = f"{RECIPE.note}: {reached} % on MNIST's test images (mean and standard deviation, n = 3 seeds)."
     recipes = {"default": RECIPE.override(epochs=epochs, note=note)}
-    return register(paper=RESIDUAL_LEARNING, deviations=(DIGITS,), recipes=recipes, **facts)(builder)
+    return register(paper=RESIDUAL_LEARNING, deviations=(DIGITS, LOGITS), recipes=recipes, **facts)(builder)
 
 
 resnet18 = _of_table_1(

@@ -26,7 +26,7 @@ SEGNET = Paper(
     deviations=(
         "Three stages of two convolutions with 16, 32 and 64 filters, where the paper's encoder is VGG16's: "
         "filters=(64, 128, 256, 512, 512) and depths=(2, 2, 3, 3, 3) are the paper's.",
-        "Weights start by Glorot's rule, where the paper's encoder starts from VGG16's for ImageNet.",
+        "Weights start by Glorot's rule, where the paper's start by He's, the encoder's from VGG16's for ImageNet.",
         "All classes count alike in the loss, where the paper balances them by median frequency.",
     ),
     min_size=(8, 8),

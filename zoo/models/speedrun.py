@@ -94,8 +94,8 @@ def speedrun(
 ) -> keras.Model:
     """Speedrun: a few convolutions, the first with stride 2, pooled before they are normalised, and logits.
 
-    Pooling first leaves a quarter of the values to normalise, and changes nothing where the normalisation's scale is
-    positive, as it starts: the largest value stays the largest.
+    Pooling first leaves a quarter of the values to normalise. Where the normalisation's scale is positive, as it
+    starts, the largest value stays the largest; what it is normalised by are the statistics of the largest values.
 
     Args:
         input_shape: (height, width, channels), at least 7x7.

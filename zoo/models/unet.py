@@ -29,6 +29,8 @@ BIOMEDICAL = Paper(
         "Convolutions are padded, so that the mask is as large as the image and nothing is cropped on the way across; "
         "the paper's are not.",
         "Batch normalisation after every 3x3 convolution, which the paper does not have.",
+        "Weights start by Glorot's rule, where the paper draws them with a deviation of the square root of 2/N, He's "
+        "rule; no dropout at the end of the way down.",
         "No elastic deformations, and no weights for pixels between touching objects.",
     ),
     min_size=(8, 8),
