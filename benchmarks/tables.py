@@ -300,9 +300,10 @@ def _peer_notes(document: Mapping[str, Any]) -> list[str]:
     versions = ", ".join(f"{name} {facts[name]}" for name in ("tensorflow", "keras", "torch", "jax"))
     return [
         "Images per second in training, and zoo's as a multiple of another's: medians of "
-        f"{document['rounds']} rounds in which all took turns, the same network, data, batch and Adam on both sides. "
-        "“fit” is Keras' `fit` as tutorials write it, in float32; “best Keras” its best with any option, the others "
-        "their best of several too. A round of `fit` may end late, waiting for its input pipeline's autotuner.",
+        f"{document['rounds']} rounds in which all took turns, the same network, data, batch and Adam on both sides; "
+        "a multiple is the median of the rounds' own, not the quotient of two medians. “fit” is Keras' `fit` as "
+        "tutorials write it, in float32; “best Keras” its best with any option, the others their best of several too. "
+        "A round of `fit` may end late, waiting for its input pipeline's autotuner.",
         "",
         f"{markdown.plain_text(facts['cpu'])}, {facts['cpus_allowed']} processors; {versions}; {document['date']}. "
         "Not run on a GPU.",

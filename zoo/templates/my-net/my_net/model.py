@@ -29,7 +29,7 @@ from zoo.lazy import keras  # imported when first used, so that `zoo list` stays
     recipes={
         "default": zoo.Recipe(
             note="One-cycle Adam with the digits moved by up to a pixel: 99.14 ± 0.08 % on MNIST's test images "
-            "(mean and standard deviation, n = 3 seeds), in 39 ± 4 s on 2 busy CPU cores.",
+            "(mean and standard deviation, n = 3 seeds).",
             epochs=5,
             learning_rate=5e-3,
             schedule="one_cycle",
