@@ -82,8 +82,12 @@ def on_one_replica(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Op
     For that sum TensorFlow registers a gradient of its own for as long as the process lives, and with it the traced
     step and every variable that the step uses: each training of a process would leave its weights behind.
     """
-    optimizer._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
+    optimizer._all_reduce_sum_gradients = _unchanged
     return optimizer
+
+
+def _unchanged(gradients_and_variables: list[Any]) -> list[Any]:
+    return gradients_and_variables
 
 
 def make_schedule(recipe: Recipe, *, total_steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
