@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from zoo.lazy import keras
+from zoo.models.alexnet import DEEP
 from zoo.registry import register
-from zoo.spec import Paper, Recipe
+from zoo.spec import Paper
 
 VISUALIZING = Paper(
     title="Visualizing and Understanding Convolutional Networks",
@@ -16,15 +17,9 @@ VISUALIZING = Paper(
     url="https://arxiv.org/abs/1311.2901",
 )
 
-DEEP = Recipe(
-    note="To begin with: Adam at a small rate. Not trained by us; the paper's own is SGD at 0.01 with momentum 0.9 and "
-    "batches of 128.",
-    learning_rate=1e-4,
-)
-
 
 @register(
-    recipes={"default": DEEP},
+    recipes={"default": DEEP},  # the paper trains as AlexNet's did
     params=62_357_608,
     macs=1_168_032_896,
     paper=VISUALIZING,
