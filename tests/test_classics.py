@@ -219,7 +219,7 @@ def test_features_are_the_stages_maps(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize("name", [name for name in LARGE if "features" in registry.get(name).options])
 def test_features_of_the_large_are_the_stages_maps(name):
     """The same, where the paper's paddings may make a map smaller by a value or two."""
     model = registry.create(name, features=True)
