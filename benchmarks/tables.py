@@ -203,10 +203,9 @@ def _mean_of(runs: Sequence[Mapping[str, Any]], name: str, scale: float = 1) -> 
     values = [scale * run[name] for run in runs if run.get(name) is not None]
     if not values or len(values) < len(runs):
         return "–"  # not measured, or not every seed gets there
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
     digits = 2 if scale > 1 or max(values) < 10 else 1 if max(values) < 100 else 0
     mean = f"{statistics.fmean(values):,.{digits}f}"
-    return f"{mean} ± {spread:,.{digits}f}" if len(values) > 1 else mean
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):,.{digits}f}"
 
 
 def _latency(record: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> str:

@@ -13,6 +13,9 @@ INCREMENTAL = Paper(
     venue="arXiv 1804.02767",
     url="https://arxiv.org/abs/1804.02767",
 )
+NORMALISATION = (
+    "Batch normalisation adds Keras' 1e-3 to the variance, where the authors' code adds 1e-6 to the deviation."
+)
 STAGES = {64: 1, 128: 2, 256: 8, 512: 8, 1024: 4}  # table 1: filters, and how many residual units
 
 
@@ -35,7 +38,7 @@ def _convolved(x: keras.KerasTensor, filters: int, size: int, name: str, strides
     paper=INCREMENTAL,
     deviations=(
         "Weights start by Glorot's rule; the paper says nothing of it.",
-        "Batch normalisation adds Keras' 1e-3 to the variance, where the authors' code adds 1e-6 to the deviation.",
+        NORMALISATION,
     ),
 )
 def darknet53(

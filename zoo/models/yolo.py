@@ -8,7 +8,7 @@ from typing import Any
 from zoo.errors import ModelError
 from zoo.lazy import keras
 from zoo.models.backbones import VGG_SMALL, stages
-from zoo.models.darknet import INCREMENTAL
+from zoo.models.darknet import INCREMENTAL, NORMALISATION
 from zoo.registry import register
 from zoo.spec import Paper, Recipe
 from zoo.tasks.detectors import YoloV1, YoloV3
@@ -189,8 +189,8 @@ def _predicted(x: keras.KerasTensor, stride: int, anchors: int, num_classes: int
     detector=PUBLISHED,
     deviations=(
         "Weights start by Glorot's rule, where the paper's backbone starts from weights for ImageNet.",
-        "Batch normalisation adds Keras' 1e-3 to the variance, where the authors' code adds 1e-6 to the deviation; "
-        "behind the backbone its statistics forget faster, by a tenth a step.",
+        NORMALISATION,
+        "Behind the backbone its statistics forget faster, by a tenth a step.",
         "No training at several sizes, no augmentation and no recipe: it has not been trained here.",
     ),
     min_size=(32, 32),
