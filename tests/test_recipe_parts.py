@@ -145,9 +145,9 @@ def test_augmentation_follows_from_seed_and_step(strokes):
 def _labels_in_order(feed, epoch: int, first_step: int = 0) -> list[int]:
     feed.begin(epoch, first_step)
     labels = []
-    for _ in range(first_step, -(-feed.examples // feed.batch_size)):
-        arguments = feed.arguments(1)
-        labels += feed.draw(arguments, tf.constant(0))[1].numpy().tolist()
+    for step in range(first_step, -(-feed.examples // feed.batch_size)):
+        arguments, left = feed.arguments(1), feed.examples - step * feed.batch_size
+        labels += feed.draw(arguments, tf.constant(0), min(feed.batch_size, left))[1].numpy().tolist()
     return labels
 
 
@@ -165,7 +165,7 @@ held = []
 atexit.register(lambda: print([iterator() for iterator in held]))  # called after what was registered later
 feed = StreamedFeed(Split(np.zeros((64, 28, 28, 1), np.uint8), np.zeros(64, np.int64)), Recipe(batch_size=32))
 feed.begin(0)
-feed.draw(feed.arguments(1), 0)
+feed.draw(feed.arguments(1), 0, 32)
 held.append(weakref.ref(feed.arguments(0)[0]))
 """
 

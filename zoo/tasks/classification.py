@@ -25,7 +25,7 @@ class Classification(Task):
     are nobody's answer.
     """
 
-    counts_in: ClassVar[str] = "int32"
+    counts_in: ClassVar[str] = "int64"
     objective: str = "cross_entropy"
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] = ()  # one per class; empty: all count alike
@@ -112,7 +112,7 @@ class Classification(Task):
     def count_correct(self, targets: tf.Tensor, outputs: tf.Tensor | Sequence[tf.Tensor]) -> tf.Tensor:
         """Return how many of the batch are right."""
         return tf.math.count_nonzero(
-            tf.equal(tf.argmax(logits_of(outputs), axis=-1), tf.cast(targets, tf.int64)), dtype=tf.int32
+            tf.equal(tf.argmax(logits_of(outputs), axis=-1), tf.cast(targets, tf.int64)), dtype=tf.int64
         )
 
     def plain(self) -> Classification:

@@ -42,7 +42,9 @@ def _shifted(pixels: tf.Tensor, reach: int, seed: tf.Tensor) -> tf.Tensor:
     offset = tf.random.stateless_uniform([2], seed, 0, 2 * reach + 1, tf.int32)
     padded = tf.pad(pixels, [[0, 0], [reach, reach], [reach, reach], [0, 0]])
     height, width, channels = pixels.shape[1:]
-    return tf.slice(padded, [0, offset[0], offset[1], 0], [-1, height, width, channels])
+    top, left = offset[0], offset[1]
+    moved = padded[:, top : top + height, left : left + width]  # tf.slice has no kernel for uint8 on a GPU
+    return tf.ensure_shape(moved, (pixels.shape[0], height, width, channels))
 
 
 def _flipped(pixels: tf.Tensor, axis: int, seed: tf.Tensor) -> tf.Tensor:

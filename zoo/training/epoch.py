@@ -199,7 +199,7 @@ class CompiledLoop:
         """Loop over the steps inside the graph."""
 
         def body(step: tf.Tensor, loss: tf.Tensor, correct: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            pixels, labels = self.feed.draw(drawn, step)
+            pixels, labels = self.feed.draw(drawn, step, batch)
             pixels, labels = (tf.ensure_shape(part, (batch, *part.shape[1:])) for part in (pixels, labels))
             pixels = augment(pixels, first_step + step, self.recipe)
             batch_loss, batch_correct = self._step(pixels, labels)
@@ -212,7 +212,7 @@ class CompiledLoop:
         batch, variables = labels.shape[0], self.model.trainable_variables
         shares = min(self.shares, batch)
         sizes = [batch * (number + 1) // shares - batch * number // shares for number in range(shares)]
-        parts = zip(tf.split(pixels, sizes), tf.split(labels, sizes), strict=True)
+        parts = zip(_split(pixels, sizes), _split(labels, sizes), strict=True)
         results = [self._gradients(*part, batch, first=number == 0) for number, part in enumerate(parts)]
         gradients, losses, correct = zip(*results, strict=True)
         self.optimizer.apply([_sum(each) for each in zip(*gradients, strict=True)], variables)
@@ -231,6 +231,11 @@ class CompiledLoop:
             scaled = self.optimizer.scale_loss(objective)
         gradients = tape.gradient(scaled, [variable.value for variable in self.model.trainable_variables])
         return gradients, loss, self.task.count_correct(labels, outputs)
+
+
+def _split(values: tf.Tensor, sizes: Sequence[int]) -> list[tf.Tensor]:
+    """Cut a batch into parts; the whole is no cut, which a GPU has no kernel for where the values are integers."""
+    return [values] if len(sizes) == 1 else tf.split(values, sizes)
 
 
 def _sum(gradients: Sequence[tf.Tensor | None]) -> tf.Tensor | None:

@@ -7,6 +7,7 @@ was stopped.
 
 from __future__ import annotations
 
+import math
 import weakref
 from typing import Any, Protocol
 
@@ -35,8 +36,8 @@ class Feed(Protocol):
     def arguments(self, steps: int) -> tuple[Any, ...]:
         """Return what the graph needs for the next `steps` steps, and go past them."""
 
-    def draw(self, arguments: tuple[Any, ...], step: tf.Tensor, /) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return, inside the graph, a batch: uint8 images (B, H, W, C) and their targets (B, ...)."""
+    def draw(self, arguments: tuple[Any, ...], step: tf.Tensor, batch: int, /) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return, inside the graph, a batch of a known size: uint8 images (B, H, W, C) and their targets (B, ...)."""
 
 
 class Resident:
@@ -60,21 +61,22 @@ class ResidentFeed:
         self.signature = (
             tf.TensorSpec(self.data.images.shape, tf.uint8),
             self.targets,
-            tf.TensorSpec((None,), tf.int32),
+            tf.TensorSpec((self.examples,), tf.int64),
+            tf.TensorSpec((), tf.int32),
         )
 
     def begin(self, epoch: int, first_step: int = 0) -> None:
-        self._left = shuffled(self.examples, self.recipe, epoch)[first_step * self.batch_size :]
+        order = shuffled(self.examples, self.recipe, epoch)
+        self._order, self._step = tf.constant(order, tf.int64), first_step  # a GPU keeps int32 on the host
 
     def arguments(self, steps: int) -> tuple[Any, ...]:
-        rows, self._left = np.split(self._left, [steps * self.batch_size])
-        return self.data.images, self.data.labels, tf.constant(rows)
+        first, self._step = self._step, self._step + steps
+        return self.data.images, self.data.labels, self._order, tf.constant(first)
 
-    def draw(self, arguments: tuple[Any, ...], step: tf.Tensor, /) -> tuple[tf.Tensor, tf.Tensor]:
-        images, labels, order = arguments
-        start = step * self.batch_size
-        rows = order[start : start + self.batch_size]
-        return tf.gather(images, rows), tf.gather(labels, rows)
+    def draw(self, arguments: tuple[Any, ...], step: tf.Tensor, batch: int, /) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels, order, first = arguments
+        rows = tf.slice(order, [(first + step) * self.batch_size], [batch])
+        return _gathered(images, rows), _gathered(labels, rows)
 
 
 class StreamedFeed:
@@ -115,7 +117,7 @@ class StreamedFeed:
         self._position += steps
         return tuple(self._iterators)
 
-    def draw(self, arguments: tuple[Any, ...], _step: tf.Tensor, /) -> tuple[tf.Tensor, tf.Tensor]:
+    def draw(self, arguments: tuple[Any, ...], _step: tf.Tensor, _batch: int, /) -> tuple[tf.Tensor, tf.Tensor]:
         (iterator,) = arguments
         images, labels = iterator.get_next()
         return images, labels
@@ -147,6 +149,23 @@ class StreamedFeed:
         )
         shapes = (None, *self.image_shape), (None, *self.targets.shape[1:])
         return tf.ensure_shape(images, shapes[0]), tf.ensure_shape(labels, shapes[1])
+
+
+WORDS = {8: tf.int64, 4: tf.float32, 2: tf.float16}  # by their bytes; gathering only copies
+
+
+def _gathered(values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Return some rows of a tensor, read on the device that it lies on.
+
+    TensorFlow has no kernel that gathers uint8 on a GPU: each step would copy all images to the host. So images are
+    gathered as longer words, where their bytes divide into any.
+    """
+    size = math.prod(values.shape[1:])
+    word = next((word for word in WORDS if size % word == 0), None)
+    if values.dtype != tf.uint8 or word is None:
+        return tf.gather(values, rows)
+    words = tf.bitcast(tf.reshape(values, (-1, size // word, word)), WORDS[word])
+    return tf.reshape(tf.bitcast(tf.gather(words, rows), tf.uint8), (-1, *values.shape[1:]))
 
 
 def make_feed(split: Split, recipe: Recipe) -> Feed:
