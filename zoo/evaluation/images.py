@@ -9,24 +9,18 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
+from zoo.data.image_files import open_image
 from zoo.errors import ImageError
 from zoo.evaluation.digits import prepare_digit
 from zoo.evaluation.modes import flatten
 from zoo.report.text import printable
 
 __all__ = ["load_image", "prepare_digit", "prepare_photo"]
-
-FORMATS = ("PNG", "JPEG", "MPO", "JPEG2000", "GIF", "BMP", "DIB", "TIFF", "WEBP", "AVIF", "PPM", "ICO")
-"""What people's pictures come as. EPS is left out: Pillow would hand the file to Ghostscript."""
-
-MAX_PIXELS = 128_000_000
-"""More than any camera phone's usual output; a bigger claim in a small file is a decompression bomb."""
 
 
 def load_image(path: str | os.PathLike[str]) -> Image.Image:
@@ -36,28 +30,17 @@ def load_image(path: str | os.PathLike[str]) -> Image.Image:
     result has mode ``L`` or ``RGB`` (8 bits, no palette, no transparency), as `flatten` makes it.
 
     Raises:
-        ImageError: there is no such file, it is no image, it is damaged, or it has more than `MAX_PIXELS`.
+        ImageError: there is no such file, it is no image, it is damaged, or it has more pixels than
+            `zoo.data.image_files.MAX_PIXELS`.
     """
     path = Path(path)
     _check_file(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata; its bomb warning is our error
-            with Image.open(path, formats=_formats()) as image:
-                _check_size(image, path)
-                image.load()
-                return flatten(_upright(image))
-    except ImageError:
-        raise
-    except UnidentifiedImageError:
-        raise ImageError(
-            f"{printable(path)} is not an image in a format that zoo reads. Save it as PNG or JPEG."
-        ) from None
-    except Image.DecompressionBombError:
-        raise _too_big(path) from None
-    except Exception as error:  # Pillow's decoders raise a dozen different types on damaged files
-        reason = printable(str(error).strip() or type(error).__name__)
-        raise ImageError(f"{printable(path)} is damaged: {reason}. Save or copy it again.") from error
+        with open_image(path) as image:
+            image.load()
+            return flatten(_upright(image))
+    except ImageError as error:
+        raise ImageError(printable(f"{path} {error}")) from error
 
 
 def prepare_photo(image: Image.Image, image_shape: tuple[int, int, int]) -> np.ndarray:
@@ -94,23 +77,6 @@ def _check_file(path: Path) -> None:
         raise ImageError(f"{name} is empty. Save or copy it again.")
     if not os.access(path, os.R_OK):
         raise ImageError(f"{name} cannot be read: permission denied. Change its permissions.")
-
-
-def _formats() -> list[str]:
-    Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]  # AVIF and others are optional in Pillow
-
-
-def _check_size(image: Image.Image, path: Path) -> None:
-    """The header's word for it: nothing has been unpacked yet."""
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_big(path)
-
-
-def _too_big(path: Path) -> ImageError:
-    return ImageError(
-        f"{printable(path)} unpacks to more than {MAX_PIXELS // 1_000_000} million pixels. Make it smaller."
-    )
 
 
 def _upright(image: Image.Image) -> Image.Image:
