@@ -5,56 +5,54 @@
     train2017/, val2017/ or images/        the images
 
 So T.-Y. Lin et al. laid out their own ("Microsoft COCO: Common Objects in Context", 2014). As Roboflow exports them,
-train/_annotations.coco.json and valid/ or test/, with the images beside each file, they are read too. Where there are
-both, test images come before validation images.
+train/_annotations.coco.json and valid/ or test/, with the images beside each file, they are read too, and so is any one
+JSON file that is called after its half or lies in a folder that is; `zoo.data.coco_files` has the list. Where there are
+both, test images come before validation images. One file that covers all images (CVAT's instances_default.json, Label
+Studio's result.json, annotations.json) is divided: a fifth of its images is kept to test on. Which ones depends on
+their names alone, so frames of one video would be in both halves: divide those yourself, into two files.
 
-Categories become classes, in the order of their ids. Annotations of crowds (`iscrowd`) are left out, since they mark no
-one object; so are boxes of which nothing lies inside the image. Images in which nothing is marked are kept. Where every
-object has a segmentation there are masks; where two objects overlap, the smaller is seen. The cache keeps nothing of
-it, unless `zoo data prepare NAME --data-dir FOLDER` asks for that; it then keeps boxes and masks too.
+Categories become classes, in the order of their ids in the training file; those of the other file are matched by name.
+Annotations of crowds (`iscrowd`) are left out, since they mark no one object; so are boxes of which nothing lies inside
+the image, and what reaches beyond it is cut off. Images in which nothing is marked are kept. Where every object has a
+segmentation there are masks; where two objects overlap, the smaller is seen. What tools write otherwise than COCO does
+is read where it has one meaning (`zoo.data.coco_values`). Whatever is left out, cut off or read so is announced.
+
+Boxes are in pixels of the image as it is stored: COCO's own tools take no notice of the turn that a camera has noted
+(EXIF). Only where the JSON's width and height are those of the turned image, its author's tool did, and so does zoo;
+TIFF files, which Pillow turns by itself, are seen turned. Width and height that are swapped without such a note are
+those of the file, if every box fits into that.
+
+The cache keeps nothing of all this, unless `zoo data prepare NAME --data-dir FOLDER` asks for that; it then keeps boxes
+and masks too.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator
+from collections import Counter
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo.data.annotated import Size, common_size, most_objects, padded, resized
+from zoo.data.annotated import common_size, most_objects
+from zoo.data.coco_files import WORDS, ImageFiles, find_annotations
 from zoo.data.coco_json import Annotations, Picture
+from zoo.data.coco_pixels import decode, look
 from zoo.data.dataset import Dataset, Parts, assemble, require_small
 from zoo.data.progress import Announce
-from zoo.data.segmentations import decode_segmentation
 from zoo.errors import DataError
 
-if TYPE_CHECKING:
-    from PIL import Image
+__all__ = ["WHAT_COCO_IS", "find_annotations", "read_coco", "read_coco_folder"]
 
-WHAT_COCO_IS = "annotations/instances_train*.json and annotations/instances_val*.json in COCO's format"
-WORDS = {"train": ("train",), "test": ("test", "val", "valid")}
-PATTERNS = ("annotations/instances_{}*.json", "annotations/{}.json", "{}.json", "{}/_annotations.coco.json")
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # EPS would be handed to Ghostscript
-GREY = ("1", "L", "LA")
-ORIENTATION = 0x0112  # EXIF's tag
-DEEP = ("I", "F")  # Pillow's modes that begin so hold more than 8 bits
-
-
-def find_annotations(folder: Path, half: str) -> Path | None:
-    """Return the JSON file of one half, "train" or "test", or None. Raises `DataError` if there are several."""
-    for word in WORDS[half]:
-        for pattern in PATTERNS:
-            files = sorted(folder.glob(pattern.format(word)))
-            if len(files) > 1:
-                names = " and ".join(file.name for file in files)
-                raise DataError(f"The data folder {folder} holds {names}. Leave only one of them there.")
-            if files:
-                return files[0]
-    return None
+WANTED = {
+    "train": "annotations/instances_train*.json",
+    "test": "annotations/instances_val*.json or annotations/instances_test*.json",
+}
+WHAT_COCO_IS = (
+    "annotations/instances_train*.json and annotations/instances_val*.json in COCO's format, or one annotations.json"
+)
 
 
 def read_coco(
@@ -79,95 +77,70 @@ def read_coco_folder(folder: Path, announce: Announce, *, side: int | None = Non
         DataError: a file is missing, damaged or contradicts another; the message names it. Or the decoded images take
             more memory than data sets may.
     """
-    halves = {half: _annotations(folder, half) for half in WORDS}
-    train, test = halves.values()
-    if train.class_names != test.class_names:
-        raise DataError(f"{train.file} and {test.file} have other categories. Give both files the same.")
-    pictures = train.pictures + test.pictures
-    announce(f"Reading {len(pictures):,} images of {folder} ...")
-    looked = [_look(picture) for picture in pictures]
-    size, channels = common_size({found for found, _ in looked}, side), 1 if all(grey for _, grey in looked) else 3
-    _drop_without_area(pictures, announce)
-    masked = _have_masks(pictures, announce)
-    require_small(len(pictures) * math.prod(size) * (channels + 2 * masked), f"{folder}, decoded,")
+    halves = _halves(folder, announce)
+    announce(f"Reading {sum(len(half.pictures) for half in halves.values()):,} images of {folder} ...")
+    halves, grey = _looked(halves, announce)
+    every = [picture for half in halves.values() for picture in half.pictures]
+    size, channels = common_size({picture.size for picture in every}, side), 1 if grey else 3
+    masked = _have_masks(every, announce)
+    require_small(len(every) * math.prod(size) * (channels + 2 * masked), f"{folder}, decoded,")
     most = max(most_objects([len(one.objects) for one in half.pictures], str(half.file)) for half in halves.values())
     arrays: dict[str, np.ndarray] = {}
     for name, half in halves.items():
-        decoded = _decode(half.pictures, size, channels, most, masked)
+        decoded = decode(half.pictures, size, channels, most, masked)
         arrays |= {f"{name}_{part}": array for part, array in decoded.items()}
     files = {part: str(halves[part.partition("_")[0]].file) for part in arrays}
-    return Parts(arrays, f"COCO's format in {folder}", files, train.class_names)
+    return Parts(arrays, f"COCO's format in {folder}", files, halves["train"].class_names)
 
 
-def _annotations(folder: Path, half: str) -> Annotations:
-    """Return what the JSON file of one half says, its images found."""
-    file = find_annotations(folder, half)
-    if file is None:
-        wanted = " or ".join(f"annotations/instances_{word}*.json" for word in WORDS[half])
-        raise DataError(f"The data folder {folder} has no images to {half} on: it lacks {wanted}. Put it there.")
-    stem = file.stem.removeprefix("instances_")
-    alike = [path for word in WORDS[half] for path in sorted(folder.glob(f"{word}*"))]
-    named = [file.parent, folder / stem, folder / "images" / stem, *alike, folder / "images", folder]
-    places = list(dict.fromkeys(path for path in named if path.is_dir()))
-
-    def find(name: str) -> Path:
-        for place in places:
-            if (place / name).is_file():
-                return place / name
-        looked = ", ".join(map(str, places))
-        raise DataError(f"{file} lists the image {name}, which is in none of {looked}. Put it there.")
-
-    return Annotations.read(file, find)
-
-
-def _look(picture: Picture) -> tuple[Size, bool]:
-    """Return the size of a picture as its annotations see it, and whether it is grey. Reads the file's header only.
-
-    Raises `DataError` if the annotations speak of another size than the file has, upright or as the camera stored it.
-    """
-    with _opened(picture.path) as image:
-        stored = (image.height, image.width)
-        if picture.size == (0, 0):
-            picture.size = stored
-        if picture.size not in (stored, stored[::-1] if _lies_on_its_side(image) else stored):
+def _halves(folder: Path, announce: Announce) -> dict[str, Annotations]:
+    """Return what there is to train on and to test on, with the same classes."""
+    files = {name: find_annotations(folder, name) for name in WORDS}
+    found = [file for file in files.values() if file is not None]
+    for name, file in files.items():
+        if file is None:
+            instead = f", or move {found[0]} to {folder / 'annotations.json'}, which is divided" if found else ""
             raise DataError(
-                f"{picture.path} is {image.width}x{image.height} pixels large, but its annotations speak of "
-                f"{picture.size[1]}x{picture.size[0]}. Bring back the image that was annotated, or correct the JSON."
+                f"The data folder {folder} has no images to {name} on: it lacks {WANTED[name]}. Put it there{instead}."
             )
-        if image.mode.startswith(DEEP):
-            raise DataError(f"{picture.path} has more than 8 bits per pixel and channel. Save it with 8.")
-        return picture.size, image.mode in GREY
+    if found[0] == found[1]:
+        train, test = _annotations(folder, found[0], None).divided()
+        announce(
+            f"{train.file} covers all images: {len(train.pictures):,} are to train on, {len(test.pictures):,} to test "
+            "on, by their names. To choose them, write two files, instances_train.json and instances_val.json."
+        )
+        return {"train": train, "test": test}
+    train, test = (_annotations(folder, file, name) for name, file in zip(files, found, strict=True))
+    return {"train": train, "test": test.with_classes_of(train)}
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    from PIL import Image
-
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            yield image
-    except DataError:
-        raise
-    except Exception as error:  # Pillow's decoders raise a dozen different types on damaged files
-        reason = str(error).strip() or type(error).__name__
-        raise DataError(f"{path} cannot be read as an image ({reason}). Save it again as PNG or JPEG.") from error
+def _annotations(folder: Path, file: Path, half: str | None) -> Annotations:
+    """Return what a JSON file says, its images found; what lay elsewhere than their names say is noted."""
+    images = ImageFiles(folder, file, half)
+    read = Annotations.read(file, images.find)
+    if images.moved:
+        name, path = next(iter(images.moved.items()))
+        lies = str(path.relative_to(folder))
+        read.notes[f"images were found by the end of their file_name ({name!r} is {lies!r})"] = len(images.moved)
+    return read
 
 
-def _lies_on_its_side(image: Image.Image) -> bool:
-    """Whether the camera noted (EXIF) that the picture is to be turned by a quarter."""
-    return image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+def _looked(halves: dict[str, Annotations], announce: Announce) -> tuple[dict[str, Annotations], bool]:
+    """Return the halves with the sizes of their images and the objects inside, and whether all images are grey.
 
-
-def _drop_without_area(pictures: list[Picture], announce: Announce) -> None:
-    """Leave out objects of whose box nothing is left inside the image: nobody could find them."""
-    dropped = 0
-    for picture in pictures:
-        rows = picture.rows()
-        sound = np.flatnonzero((rows[:, 3:] > rows[:, 1:3]).all(axis=1))
-        dropped += len(rows) - len(sound)
-        picture.objects = [picture.objects[row] for row in sound]
-    if dropped:
-        announce(f"{dropped:,} boxes have no area inside their image, and are left out.")
+    Says in one line for each file what was left out, and what was read in another form than COCO's.
+    """
+    looked: dict[str, Annotations] = {}
+    grey = True
+    for name, half in halves.items():
+        looks = [look(picture) for picture in half.pictures]
+        notes = half.notes + Counter(each.note for each in looks if each.note)
+        pictures = [each.picture.inside(notes) for each in looks]
+        if said := [f"{count:,} {what}" for what, count in notes.items() if count]:
+            announce(f"{half.file}: {'; '.join(said)}.")
+        looked[name] = replace(half, pictures=tuple(pictures), notes=notes)
+        grey = grey and all(each.is_grey for each in looks)
+    return looked, grey
 
 
 def _have_masks(pictures: list[Picture], announce: Announce) -> bool:
@@ -176,40 +149,3 @@ def _have_masks(pictures: list[Picture], announce: Announce) -> bool:
     if any(marked) and not all(marked):
         announce(f"{marked.count(False):,} of {len(marked):,} objects have no segmentation: there are boxes, no masks.")
     return bool(marked) and all(marked)
-
-
-def _decode(pictures: list[Picture], size: Size, channels: int, most: int, masked: bool) -> dict[str, np.ndarray]:
-    """Return the arrays of one half: images, labels, boxes, and masks and instances if there are any."""
-    images = np.empty((len(pictures), *size, channels), np.uint8)
-    for row, picture in zip(images, pictures, strict=True):
-        with _opened(picture.path) as image:
-            row[:] = resized(_plain(image, picture.size, "L" if channels == 1 else "RGB"), size)
-    boxes = padded([picture.rows() for picture in pictures], most)
-    arrays = {"images": images, "labels": np.array([len(picture.objects) for picture in pictures]), "boxes": boxes}
-    if not masked:
-        return arrays
-    instances = np.stack([_instances(picture, size) for picture in pictures])
-    classes = np.concatenate([np.zeros((len(boxes), 1)), boxes[..., 0] + 1], axis=1).astype(np.uint8)
-    masks = classes[np.arange(len(classes))[:, None, None], instances]
-    return arrays | {"masks": masks, "instances": instances}
-
-
-def _plain(image: Image.Image, size: Size, mode: str) -> Image.Image:
-    """Return a picture as its annotations see it, in the mode L or RGB; what is transparent lies over white."""
-    from PIL import Image, ImageOps
-
-    if (image.height, image.width) != size:
-        image = ImageOps.exif_transpose(image)
-    if image.has_transparency_data:
-        layered = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
-    return image.convert(mode)
-
-
-def _instances(picture: Picture, size: Size) -> np.ndarray:
-    """Return the number of the object that each pixel belongs to, uint8 (H, W): of several, the smallest."""
-    masks = [decode_segmentation(each.segmentation, picture.size, size, each.where) for each in picture.objects]
-    numbers = np.zeros(size, np.uint8)
-    for row in sorted(range(len(masks)), key=lambda row: -int(masks[row].sum())):
-        numbers[masks[row] > 0] = row + 1
-    return numbers

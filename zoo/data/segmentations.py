@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from zoo.data.annotated import Size, resized_mask
-from zoo.data.coco_json import is_numbers
+from zoo.data.coco_values import numbers, short, whole
 from zoo.errors import DataError
 
 
@@ -31,7 +31,7 @@ def decode_segmentation(segmentation: Any, found: Size, size: Size, where: str) 
         outlines = [_outline(polygon, found, size, where) for polygon in segmentation]
         return coco.decode(coco.merge(coco.frPyObjects(outlines, *size)))
     runs = _runs(segmentation, where)
-    if segmentation.get("size") != list(found) or sum(runs) != math.prod(found) or min(runs) < 0:
+    if numbers(segmentation.get("size")) != list(found) or sum(runs) != math.prod(found) or min(runs) < 0:
         raise DataError(
             f"{where} has run lengths of {sum(runs):,} pixels and the size {segmentation.get('size')!r}; its image is "
             f"{list(found)} (height, width). Export it again."
@@ -41,11 +41,12 @@ def decode_segmentation(segmentation: Any, found: Size, size: Size, where: str) 
 
 def _outline(polygon: Any, found: Size, size: Size, where: str) -> list[float]:
     """Return a polygon in pixels of the resized image; what lies outside of the image is cut off."""
-    if not is_numbers(polygon) or len(polygon) < 6 or len(polygon) % 2:
-        raise DataError(f"{where} has the polygon {_short(polygon)}. It must be x, y of at least three corners.")
+    corners = numbers(polygon)
+    if corners is None or len(corners) < 6 or len(corners) % 2:
+        raise DataError(f"{where} has the polygon {short(polygon)}. It must be x, y of at least three corners.")
     (height, width), (new_height, new_width) = found, size
-    corners = np.clip(np.array(polygon, float).reshape(-1, 2), 0, (width, height))
-    return (corners * (new_width / width, new_height / height)).ravel().tolist()
+    inside = np.clip(np.reshape(corners, (-1, 2)), 0, (width, height))
+    return (inside * (new_width / width, new_height / height)).ravel().tolist()
 
 
 def _runs(segmentation: Any, where: str) -> list[int]:
@@ -53,9 +54,10 @@ def _runs(segmentation: Any, where: str) -> list[int]:
     counts = segmentation.get("counts") if isinstance(segmentation, dict) else None
     if isinstance(counts, str) and counts:
         return _unpacked(counts)
-    if not counts or not is_numbers(counts):
-        raise DataError(f"{where} has the segmentation {_short(segmentation)}. It must be polygons or run lengths.")
-    return [int(count) for count in counts]
+    runs = [whole(count) for count in counts] if isinstance(counts, list) else []
+    if not runs or None in runs:
+        raise DataError(f"{where} has the segmentation {short(segmentation)}. It must be polygons or run lengths.")
+    return [run for run in runs if run is not None]
 
 
 def _unpacked(text: str) -> list[int]:
@@ -75,8 +77,3 @@ def _unpacked(text: str) -> list[int]:
             runs.append(value + (runs[-2] if len(runs) > 2 else 0))
             value = shift = 0
     return runs or [-1]
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
