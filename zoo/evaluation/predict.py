@@ -15,6 +15,7 @@ from zoo import registry
 from zoo.errors import ImageError, ModelError
 from zoo.evaluation.digits import prepare_digit
 from zoo.evaluation.images import load_image, prepare_photo
+from zoo.evaluation.picture_names import picture_paths
 from zoo.files import atomic_path
 from zoo.report.text import printable
 from zoo.spec import Run
@@ -133,16 +134,17 @@ def predict_scenes(
 ) -> dict[str, Any]:
     """Say what places a run's model finds in image files, and draw each into ``<name>-<model>.png`` in `folder`.
 
-    Places are given in the pixels of the file. Returns and raises as `predict`.
+    `zoo.evaluation.picture_names` tells images of one name apart. Places are given in the pixels of the file. Returns
+    and raises as `predict`.
     """
     document = run.document
     shape, names = tuple(run.model.input_shape[1:]), kind.named(document["class_names"])
     task = kind.of(run.recipe, np.zeros(0), len(names), spec=registry.get(document["model"]), image_shape=shape)
     images = [prepared(path, shape, prepare_photo) for path in paths]
     predictions = []
-    for path, image in zip(paths, images, strict=True):
+    pictures = picture_paths(paths, document["model"], folder)
+    for path, image, picture in zip(paths, images, pictures, strict=True):
         (answer,) = task.read(np.asarray(run.model(image[None].astype(np.float32), training=False)))
-        picture = folder / f"{Path(path).stem}-{document['model'].replace('/', '-')}.png"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with atomic_path(picture) as temporary:
