@@ -23,6 +23,7 @@ from zoo.plugins.discovery import PluginModel, canonical, installed
 from zoo.plugins.loading import importing, load_spec
 from zoo.recipe import check_choice
 from zoo.spec import BUILT_IN, PRECISIONS, TASKS, Counted, ModelSpec, Origin, Paper, Published, Recipe, spec_of
+from zoo.tasks import task_for
 
 _registered: dict[str, ModelSpec] = {}  # built-ins, and what code registered at run time
 _loaded_plugins: dict[str, ModelSpec] = {}  # by qualified name, distribution/model
@@ -70,28 +71,15 @@ def register(
         DuplicateModelError: another builder has this name already.
         ModelError: an unknown task, the builder lacks one of the two arguments, or `published` names no recipe.
     """
-    facts = {
-        "task": task,
-        "description": description,
-        "params": params,
-        "trainable_params": trainable_params,
-        "macs": macs,
-        "cited_macs": tuple(cited_macs),
-        "paper": paper,
-        "source": source,
-        "deviations": tuple(deviations),
-        "min_size": min_size,
-        "detector": detector,
-        "recipes": dict(recipes or {}),
-        "published": dict(published or {}),
-    }
+    facts = {**locals()}  # the arguments, under the names of ModelSpec's fields
+    check_choice("task", task, TASKS, ModelError)
 
     def decorate(builder: Callable[..., Any]) -> Callable[..., Any]:
         spec = spec_of(builder, origin=_origin_of(builder), **facts)
 
         @functools.wraps(builder)
         def checked_builder(**arguments: Any) -> Any:
-            return spec.build(**arguments)
+            return _build_checked(spec, **arguments)
 
         checked_builder.zoo_spec = spec  # type: ignore[attr-defined]
         if not importing():
@@ -170,9 +158,18 @@ def build(spec: ModelSpec, *, precision: str | None = None, **arguments: Any) ->
     try:
         if precision is not None:
             keras.config.set_dtype_policy(precision)
-        return spec.build(**arguments)
+        return _build_checked(spec, **arguments)
     finally:
         keras.config.set_dtype_policy(policy_before)
+
+
+def _build_checked(spec: ModelSpec, **arguments: Any) -> Any:
+    """Build a spec's model, and hold its outputs to what its task demands. Raises `ModelError`."""
+    model = spec.build(**arguments)
+    if arguments.get("features") is not True:  # then it returns maps
+        num_classes = arguments.get("num_classes") or spec.num_classes
+        spec.guarded(lambda: task_for(spec.task).check_outputs(spec, model, num_classes))
+    return model
 
 
 def list_models(pattern: str = "*", *, task: str | None = None, exclude: str | Iterable[str] = ()) -> list[str]:

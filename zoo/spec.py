@@ -16,8 +16,7 @@ from typing import Any
 
 from zoo.claims import Claim, Counted, Published
 from zoo.errors import ModelError, UnknownNameError, ZooError, suggestion
-from zoo.recipe import PRECISIONS, Recipe, check_choice, plain
-from zoo.tasks import TASKS, task_for
+from zoo.recipe import PRECISIONS, Recipe, plain
 
 __all__ = [
     "BUILT_IN",
@@ -33,6 +32,9 @@ __all__ = [
     "Run",
     "spec_of",
 ]
+
+TASKS = ("classification", "detection", "segmentation")
+"""What a model can be for; `zoo.tasks` says what each means."""
 
 LARGEST_SMALL_SIDE = 100  # pixels; larger images are photographs
 
@@ -120,7 +122,9 @@ class ModelSpec:
     def build(
         self, *, input_shape: tuple[int, ...] | None = None, num_classes: int | None = None, **options: Any
     ) -> Any:
-        """Build the model: an ordinary ``keras.Model`` from images (N, H, W, C) to what its task demands, float32.
+        """Build the model: an ordinary ``keras.Model`` from images (N, H, W, C), its outputs as the builder made them.
+
+        `zoo.registry.build` holds these to what the task demands.
 
         Raises:
             ModelError: an input shape or number of classes that this architecture cannot take.
@@ -137,7 +141,7 @@ class ModelSpec:
         if num_classes is not None:
             arguments["num_classes"] = _check_num_classes(self.name, num_classes)
         try:
-            return self.guarded(lambda: self._build_and_check(arguments))
+            return self.guarded(lambda: self._call_builder(arguments))
         except ZooError:
             raise
         except Exception as error:
@@ -152,8 +156,8 @@ class ModelSpec:
         """Run `action`, which is or calls the builder's code: a plugin's behind its guard, zoo's own as it is."""
         return action() if self.guard is None else self.guard(action)
 
-    def _build_and_check(self, arguments: dict[str, Any]) -> Any:
-        """Call the builder, and hold what it returns to its promise."""
+    def _call_builder(self, arguments: dict[str, Any]) -> Any:
+        """Call the builder, which promises a ``keras.Model``."""
         import keras
 
         model = self.builder(**arguments)
@@ -161,8 +165,6 @@ class ModelSpec:
             raise ModelError(
                 f"The builder of {self.name} returned {type(model).__name__}, not a keras.Model. Return the model."
             )
-        if arguments.get("features") is not True:
-            task_for(self.task).check_outputs(self, model, arguments.get("num_classes", self.num_classes))
         return model
 
     def recipe(self, name: str = "default") -> Recipe:
@@ -204,17 +206,18 @@ def spec_of(builder: Callable[..., Any], **facts: Any) -> ModelSpec:
     """Return a builder's spec: the one that ``@zoo.register`` left on it, or one made of `facts`.
 
     Raises:
-        ModelError: an unknown task, a builder without the two arguments that every builder takes, or published
+        ModelError: a builder without the two arguments that every builder takes, or published
             numbers of a recipe that is not there.
     """
     registered: ModelSpec | None = getattr(builder, "zoo_spec", None)
     if registered is not None:
         return registered
     name = getattr(builder, "__name__", type(builder).__name__)
-    check_choice("task", facts.get("task", "classification"), TASKS, ModelError)
     _check_signature(name, builder)
     documentation = (inspect.getdoc(builder) or "").partition("\n")[0]
     facts = {"description": documentation, **{key: value for key, value in facts.items() if value not in (None, "")}}
+    for name_of_fact, kind in (("cited_macs", tuple), ("deviations", tuple), ("recipes", dict), ("published", dict)):
+        facts[name_of_fact] = kind(facts.get(name_of_fact) or ())
     facts.setdefault("trainable_params", facts.get("params"))
     _check_published(name, facts.get("recipes", {}), facts.get("published", {}))
     return ModelSpec(name=name, builder=builder, **facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from zoo.errors import ModelError
 from zoo.recipe import check_choice
+from zoo.spec import TASKS
 from zoo.tasks.classification import Classification
 from zoo.tasks.detection import Detection
 from zoo.tasks.segmentation import Segmentation
@@ -11,12 +12,7 @@ from zoo.tasks.task import Task
 
 __all__ = ["TASKS", "Task", "task_for"]
 
-_KINDS: dict[str, type[Task]] = {
-    "classification": Classification,
-    "detection": Detection,
-    "segmentation": Segmentation,
-}
-TASKS = tuple(_KINDS)
+_KINDS: dict[str, type[Task]] = dict(zip(TASKS, (Classification, Detection, Segmentation), strict=True))
 
 
 def task_for(name: str) -> type[Task]:

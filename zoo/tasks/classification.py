@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, ClassVar
 from zoo.errors import DataError, ModelError, RecipeError
 from zoo.lazy import keras, np, tf
 from zoo.recipe import Recipe
+from zoo.spec import ModelSpec
 from zoo.tasks.task import Task
 
 if TYPE_CHECKING:
     from zoo.data import Dataset, Split
-    from zoo.spec import ModelSpec
 
 
 @dataclass(frozen=True)

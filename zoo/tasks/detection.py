@@ -10,6 +10,7 @@ from zoo.errors import DataError, ModelError
 from zoo.lazy import keras, np, tf
 from zoo.recipe import Recipe
 from zoo.report.objects import draw_objects
+from zoo.spec import ModelSpec
 from zoo.tasks.boxes import overlaps
 from zoo.tasks.coco import average_precision, coco_evaluation, coco_rows, coco_truth, mean_precision
 from zoo.tasks.detectors import Detector
@@ -17,7 +18,6 @@ from zoo.tasks.task import MOVES, SceneTask, refuse
 
 if TYPE_CHECKING:
     from zoo.data import Dataset, Split
-    from zoo.spec import ModelSpec
 
 Answer = tuple["np.ndarray", "np.ndarray"]
 """Objects (100, 5), rows of -1 behind the last, and their scores (100,)."""

@@ -10,11 +10,11 @@ from zoo.errors import DataError, ModelError
 from zoo.lazy import keras, np, tf
 from zoo.recipe import Recipe
 from zoo.report.objects import draw_objects
+from zoo.spec import ModelSpec
 from zoo.tasks.task import MOVES, SceneTask, refuse
 
 if TYPE_CHECKING:
     from zoo.data import Dataset, Split
-    from zoo.spec import ModelSpec
 
 
 @dataclass(frozen=True)

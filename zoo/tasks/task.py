@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from zoo.errors import RecipeError
 from zoo.lazy import keras, np, tf
 from zoo.recipe import Recipe
+from zoo.spec import ModelSpec
 
 if TYPE_CHECKING:
     from zoo.data import Dataset, Split
-    from zoo.spec import ModelSpec
 
 GENERAL = Recipe()
 MOVES = ("shift", "rotation", "zoom", "translation", "elastic", "flip")
