@@ -6,6 +6,7 @@ live while the steps between them cost nothing but arithmetic. Images stay uint8
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections.abc import Iterator, Sequence
@@ -49,31 +50,41 @@ class CompiledEvaluation:
     Args:
         model: takes raw images (N, H, W, C).
         task: scores its outputs.
-        shares: parts of a batch that are computed side by side.
+        shares: parts of a batch that are computed side by side; a batch of fewer images has fewer.
     """
 
     def __init__(self, model: keras.Model, task: Task, shares: int = 1) -> None:
         self.model, self.task, self.shares = model, task, shares
-        self._compiled: Any = None
+        self._compiled: dict[int, Any] = {}  # by the number of shares
 
     def __call__(self, data: Resident) -> Totals:
-        self.compile(data.images.shape[1:], data.labels)
         loss, correct = 0.0, 0.0
         for start in range(0, len(data), EVALUATION_BATCH):
-            rows = slice(start, start + EVALUATION_BATCH)
-            batch_loss, batch_correct = self._compiled(data.images[rows], data.labels[rows])
+            rows = slice(start, min(start + EVALUATION_BATCH, len(data)))
+            score_batch = self._compiled_for(rows.stop - start, data.images.shape[1:], data.labels)
+            batch_loss, batch_correct = score_batch(data.images[rows], data.labels[rows])
             loss, correct = loss + float(batch_loss), correct + float(batch_correct)
         return Totals(loss, correct, len(data))
 
     def compile(self, image_shape: Sequence[int], targets: tf.TensorSpec | tf.Tensor) -> None:
-        """Trace the evaluation of one batch of any size, once; of `targets` shape and type count, N aside."""
-        if self._compiled is None:
-            self._compiled = tf.function(self._score_batch, autograph=False).get_concrete_function(
+        """Trace the evaluation of a full batch; of `targets` shape and type count, N aside."""
+        self._compiled_for(EVALUATION_BATCH, image_shape, targets)
+
+    def _compiled_for(self, images: int, image_shape: Sequence[int], targets: tf.TensorSpec | tf.Tensor) -> Any:
+        """Return what scores a batch of so many images: in as many shares as get at least one image each.
+
+        Most kernels refuse an empty share. What is traced for a number of shares takes any batch that fills them.
+        """
+        shares = min(self.shares, images)
+        if shares not in self._compiled:
+            score_batch = tf.function(functools.partial(self._score_batch, shares=shares), autograph=False)
+            self._compiled[shares] = score_batch.get_concrete_function(
                 tf.TensorSpec((None, *image_shape), tf.uint8), tf.TensorSpec((None, *targets.shape[1:]), targets.dtype)
             )
+        return self._compiled[shares]
 
-    def _score_batch(self, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        ends = [tf.shape(labels)[0] * number // self.shares for number in range(self.shares + 1)]
+    def _score_batch(self, pixels: tf.Tensor, labels: tf.Tensor, *, shares: int) -> tuple[tf.Tensor, tf.Tensor]:
+        ends = [tf.shape(labels)[0] * number // shares for number in range(shares + 1)]
         sums = [self._score(pixels[a:b], labels[a:b]) for a, b in itertools.pairwise(ends)]
         loss, correct = (tf.add_n(each) for each in zip(*sums, strict=True))
         return loss, correct
