@@ -260,7 +260,8 @@ def _check_published(name: str, recipes: Mapping[str, Recipe], published: Mappin
 class Run:
     """One finished training: where it is kept, what it measured, and the model that came out.
 
-    `document` is what ``zoo train --json`` prints and what ``run.json`` holds.
+    `document` is what ``zoo train --json`` prints and what ``run.json`` holds. A run can be pickled, and so sent to
+    another process: the model stays behind, and is read from the folder when it is asked for there.
     """
 
     folder: Path
@@ -272,6 +273,10 @@ class Run:
     def model(self) -> Any:
         """The trained ``keras.Model``: raw images (N, H, W, C) in 0..255 to float32 logits (N, classes)."""
         return self.load()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled and copied: all but the model."""
+        return {name: value for name, value in vars(self).items() if name != "model"}
 
     @property
     def metrics(self) -> Mapping[str, float]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import io
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -164,17 +165,22 @@ def load_run(path: str | Path) -> Run:
         raise RunError(f"{folder} holds no run.json: no finished run. Train again, or name another folder.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder / 'run.json'} cannot be read: {error}. Train again, or name another run.") from error
-    return Run(folder=folder, document=document, recipe=recipe, load=lambda: _load_own_model(folder, document))
+    return Run(folder=folder, document=document, recipe=recipe, load=model_loader(folder, document))
 
 
-def _load_own_model(folder: Path, document: Mapping[str, Any]) -> Any:
+def model_loader(folder: Path, document: Mapping[str, Any]) -> Callable[[], Any]:
+    """Return what reads a run's model when it is asked for: a value that can be sent to another process."""
+    return functools.partial(_load_own_model, folder, document["model"])
+
+
+def _load_own_model(folder: Path, name: str) -> Any:
     """Read a run's model; the layers of a plugin are there once its model has been asked for.
 
-    Nothing is imported because the document says so: it may come from anybody, an installed plugin does not.
+    Nothing is imported because the run's document says so: it may come from anybody, an installed plugin does not.
     """
     packages = set()
     with contextlib.suppress(UnknownNameError):  # then a network of Keras' own layers still loads
-        packages.add(registry.get(document["model"]).builder.__module__.partition(".")[0])
+        packages.add(registry.get(name).builder.__module__.partition(".")[0])
     return load_model(folder / "model.keras", packages=packages)
 
 

@@ -25,7 +25,7 @@ from zoo.training.checkpoint import remove as remove_checkpoint
 from zoo.training.devices import Placement, place
 from zoo.training.interruption import TrainingInterrupted
 from zoo.training.plan import Plan, cautions, check_same_data, plan_again, plan_run, refuse_changes
-from zoo.training.saving import find_run, run_folder, save_model, write_run
+from zoo.training.saving import find_run, model_loader, run_folder, save_model, write_run
 from zoo.training.session import Parts, Session, split
 
 
@@ -182,7 +182,9 @@ class _Work:
             "history": session.history,
             "run": str(self.folder),
         }
-        run = Run(folder=self.folder, document=plain(self.document), recipe=session.recipe, load=lambda: session.model)
+        load = model_loader(self.folder, self.document)
+        run = Run(folder=self.folder, document=plain(self.document), recipe=session.recipe, load=load)
+        vars(run)["model"] = session.model  # it need not be read back
         write_run(run, session.model)
         remove_checkpoint(self.folder)
         return run
