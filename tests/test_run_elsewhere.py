@@ -70,6 +70,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_runs_come_back_from_a_process_pool(python, tmp_path):
     """Trained there, asked here."""
     (tmp_path / "pool.py").write_text(POOL)

@@ -271,7 +271,10 @@ class Run:
 
     @functools.cached_property
     def model(self) -> Any:
-        """The trained ``keras.Model``: raw images (N, H, W, C) in 0..255 to float32 logits (N, classes)."""
+        """The trained ``keras.Model``: raw images (N, H, W, C) in 0..255 to float32 logits (N, classes).
+
+        It computes in float32, in whatever precision it was trained: a run's metrics are those of this model.
+        """
         return self.load()
 
     def __getstate__(self) -> dict[str, Any]:

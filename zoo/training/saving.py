@@ -12,7 +12,9 @@ import functools
 import io
 import json
 import os
+import re
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -127,6 +129,59 @@ def save_model(model: Any, path: Path) -> None:
     """Write a model without its optimizer, all of it or nothing. Raises OSError."""
     with atomic_path(path) as temporary:
         _uncompiled(model).save(temporary)
+
+
+def in_float32(model: Any, example: Any) -> Any:
+    """Return the same network computing in float32, with weights of its own; the model itself where it does already.
+
+    Half precision is how a recipe trains, on hardware that is fast at it. What comes out of it is for everybody: a
+    file whose layers say bfloat16 is refused by TFLite and onnxruntime. The weights are float32 in either case.
+
+    Args:
+        model: built, of Keras' layers or others; the classes of its layers need not be registered. One that cannot be
+            made again from its own configuration is returned as it is, with a warning.
+        example: one or more of the images that it takes, to try the copy with.
+    """
+    import keras
+
+    if not any(layer.compute_dtype in ("bfloat16", "float16") for layer in model._flatten_layers()):
+        return model
+    plain = _uncompiled(model)
+    classes = {type(layer).__name__: type(layer) for layer in plain._flatten_layers()}
+    policy_before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy("float32")  # for layers that do not say
+        config = _config_in_float32(keras.saving.serialize_keras_object(plain))
+        copy = keras.saving.deserialize_keras_object(config, custom_objects=classes, safe_mode=False)  # our own config
+        copy.set_weights(plain.get_weights())
+        copy(example, training=False)  # a Lambda, for one, may miss what its function finds around it
+    except Exception as error:  # whatever a foreign layer raises: what was trained must not be lost
+        cause = " ".join(str(error).split())[:200]
+        warnings.warn(
+            f"{model.name} is measured and saved in the precision that it was trained in, since no copy of it in "
+            f"float32 can be made: {type(error).__name__}: {cause}",
+            stacklevel=2,
+        )
+        return model
+    finally:
+        keras.config.set_dtype_policy(policy_before)
+    return copy
+
+
+def _config_in_float32(config: Any, *, is_dtype: bool = False) -> Any:
+    """Return a serialised model with every half precision in it replaced, be it a policy's or a tensor's.
+
+    Args:
+        config: any part of it.
+        is_dtype: whether this part says nothing but a dtype.
+    """
+    if isinstance(config, dict):
+        return {key: _config_in_float32(item, is_dtype=is_dtype or "dtype" in str(key)) for key, item in config.items()}
+    if isinstance(config, list):
+        return [_config_in_float32(item, is_dtype=is_dtype) for item in config]
+    if isinstance(config, str) and is_dtype:
+        return re.sub(r"(mixed_)?b?float16$", "float32", config)  # also "int8_from_mixed_bfloat16"
+    return config
 
 
 def _uncompiled(model: Any) -> Any:

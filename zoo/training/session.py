@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +22,11 @@ from zoo.training.callbacks import restore_states, states_of
 from zoo.training.checkpoint import Checkpoint, names_and_values
 from zoo.training.devices import Placement, synchronize
 from zoo.training.display import Progress
-from zoo.training.epoch import CompiledLoop, Totals, answers_of
+from zoo.training.epoch import CompiledEvaluation, CompiledLoop, Totals, answers_of
 from zoo.training.feeds import Resident, make_feed
 from zoo.training.interruption import Interruption, TrainingInterrupted
 from zoo.training.optimizers import make_optimizer, swap_averages
+from zoo.training.saving import in_float32
 
 
 @dataclass(frozen=True)
@@ -215,25 +217,36 @@ class Session:
             states=states_of(callbacks),
         )
 
+    def finished(self) -> keras.Model:
+        """Return the model as it is saved and measured: with the weights that it has now, computing in float32.
+
+        One that trains in float32 is that model. Else there is a copy, built when first asked for.
+        """
+        with self.device:
+            finished = self._in_float32
+            if finished is not self.model:
+                finished.set_weights(self.model.get_weights())
+        return finished
+
+    @functools.cached_property
+    def _in_float32(self) -> keras.Model:
+        return in_float32(self.model, tf.cast(self.test.images[:1], tf.float32))
+
     def measure(self) -> dict[str, float]:
         """Measure the finished model: on validation where there is one, and once on the test set."""
         metrics: dict[str, float] = {}
         began = time.perf_counter()
+        model, evaluate = self.finished(), self.loop.evaluate
         with self.device:
+            if model is not self.model:
+                evaluate = CompiledEvaluation(model, evaluate.task, evaluate.shares)
             if self.held_out is not None:
-                metrics |= self.loop.evaluate(self.held_out).logs("validation_")
-            metrics |= self.loop.evaluate(self.test).logs("test_")
-            more = self.loop.task.measure(self._answers(self.test))
+                metrics |= evaluate(self.held_out).logs("validation_")
+            metrics |= evaluate(self.test).logs("test_")
+            more = self.loop.task.measure(_targets_and_outputs(model, self.test))
             metrics |= {f"test_{name}": value for name, value in more.items()}
         self.timing["evaluate_s"] = time.perf_counter() - began
         return metrics
-
-    def _answers(self, split: Resident) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield targets and outputs, batch by batch."""
-        first = 0
-        for outputs in answers_of(self.model, split.images):
-            yield split.labels[first : first + len(outputs)].numpy(), outputs
-            first += len(outputs)
 
     def _watchers(self, callbacks: Sequence[keras.callbacks.Callback]) -> keras.callbacks.CallbackList:
         """Return the list that Keras itself would make, its model told whether the training has ended already."""
@@ -254,6 +267,14 @@ class Session:
         logits = self.model(tf.cast(self.test.images[:1], tf.float32), training=False)
         self.model.compute_metrics(self.test.images[:1], self.test.labels[:1], logits)
         self.model.reset_metrics()
+
+
+def _targets_and_outputs(model: keras.Model, split: Resident) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield targets and outputs, batch by batch."""
+    first = 0
+    for outputs in answers_of(model, split.images):
+        yield split.labels[first : first + len(outputs)].numpy(), outputs
+        first += len(outputs)
 
 
 def check_model_options(recipe: Recipe) -> None:

@@ -130,6 +130,7 @@ class _Work:
         self.document = {**self.plan.to_dict(), "dataset": data.name, "recipe_values": recipe}
         self.document |= _circumstances(self.plan.spec, self.placement, data, parts)
         session = Session(self.plan.spec, recipe, self.placement, data, parts, network=self.plan.network)
+        self._session = session
         if self.checkpoint is not None:
             self._go_back(session, data)
         session.timing["data_s"] = session.timing.get("data_s", 0.0) + data_s
@@ -162,8 +163,8 @@ class _Work:
         session.timing["total_s"] = self._earlier_s + time.perf_counter() - self.began
         session.checkpoint(self.document, self.callbacks).write(self.folder)
 
-    def _save_best(self, model: keras.Model) -> None:
-        save_model(model, self.folder / "best.keras")
+    def _save_best(self, _model: keras.Model) -> None:
+        save_model(self._session.finished(), self.folder / "best.keras")
 
     def _continue(self) -> str:
         return f"Continue: zoo train --resume {shlex.quote(str(self.folder))}"
@@ -184,8 +185,8 @@ class _Work:
         }
         load = model_loader(self.folder, self.document)
         run = Run(folder=self.folder, document=plain(self.document), recipe=session.recipe, load=load)
-        vars(run)["model"] = session.model  # it need not be read back
-        write_run(run, session.model)
+        model = vars(run)["model"] = session.finished()  # it need not be read back
+        write_run(run, model)
         remove_checkpoint(self.folder)
         return run
 
