@@ -20,6 +20,7 @@ from zoo.commands.benchmark import bench_command, compare_command
 from zoo.commands.models import cite_command, list_command, show_command
 from zoo.commands.shared import announce, command_line, find_model
 from zoo.commands.shared import report as report_result
+from zoo.commands.streams import Program
 from zoo.errors import ZooError
 from zoo.options import (
     DATA_DIR_OPTION,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from zoo.spec import Run
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="zoo")
 def main() -> None:
     """Classic convolutional networks for TensorFlow: list them, train them, measure them."""
