@@ -222,6 +222,74 @@ def test_continued_run_is_a_finished_run(stopped, tiny_digits):
         train(resume=stopped)
 
 
+@pytest.fixture(scope="module")
+def finished(tiny_digits, tmp_path_factory):
+    """Runs by name: of a recipe, and of a model of one's own."""
+    folder = tmp_path_factory.mktemp("finished")
+    layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+    own = keras.Sequential(layers, name="own")
+    options = {"epochs": 2, "dataset": tiny_digits}
+    return {
+        "default": train("mlp", output=folder / "default", **options),
+        "named": train("mlp", recipe="dropout", output=folder / "named", **options),
+        "own": train(own, output=folder / "own", **options),
+    }
+
+
+ANEW = "train anew: zoo train mlp {}--dataset digits --epochs {}; or "
+FURTHER = (
+    "go on from its weights, with an optimizer and a schedule that begin anew, in Python: "
+    "zoo.train(zoo.load_run('{folder}').model, scaling='none', dataset='digits', epochs={epochs})"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "asked", "ways"),
+    [
+        ("default", 20, "so 20 epochs cannot be asked of it", ANEW.format("", 20) + FURTHER),
+        ("default", None, "so it takes no more", ANEW.format("", 4) + FURTHER),
+        ("named", 3, "so 3 epochs cannot be asked of it", ANEW.format("--recipe dropout ", 3) + FURTHER),
+        ("own", 5, "so 5 epochs cannot be asked of it", FURTHER),
+    ],
+)
+def test_more_epochs_than_a_run_had_are_another_training(finished, zoo, name, epochs, asked, ways):
+    """The error says what was asked, why it cannot be, and how to get it, from either side."""
+    folder = finished[name].folder
+    ways = ways.format(folder=folder, epochs=epochs or 4)
+    words = (
+        f"{folder} is finished: there is nothing to continue. Its schedule ended with its 2 epochs, {asked}. Instead, "
+    )
+    result = zoo("train", "--resume", folder, *(["--epochs", str(epochs)] if epochs else []))
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: {words}{ways}\n"
+    with pytest.raises(RunError) as error:
+        train(resume=folder, epochs=epochs)
+    assert str(error.value) == words + ways
+
+
+@pytest.mark.parametrize("name", ["default", "own"])
+def test_going_on_from_a_runs_weights_works_as_the_error_says(finished, name, tiny_digits, tmp_path):
+    """The line from the error, run; and what it begins with are the weights that the run ended with."""
+    first = []
+
+    class Note(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            first[:] = self.model.get_weights()
+
+    before = [array.copy() for array in load_run(finished[name].folder).model.get_weights()]
+    run = train(
+        load_run(finished[name].folder).model,
+        scaling="none",
+        dataset=tiny_digits,
+        epochs=1,
+        callbacks=[Note()],
+        output=tmp_path / "further",
+    )
+    assert run.folder != finished[name].folder
+    for mine, was in zip(first, before, strict=True):
+        np.testing.assert_array_equal(mine, was)
+
+
 def test_checkpoint_of_another_model_is_refused(stopped, tiny_digits, tmp_path):
     """By name, and by its variables where the name is the same."""
     with pytest.raises(RunError, match="The run trains mlp, not lenet5"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,8 @@ from zoo.data import Dataset
 from zoo.data import load as load_dataset
 from zoo.errors import RecipeError, RunError
 from zoo.spec import ModelSpec, Origin, Recipe
-from zoo.training.checkpoint import Checkpoint
+from zoo.training.checkpoint import FILE, Checkpoint
+from zoo.training.saving import load_run
 
 SCHEMA = "zoo.run/1"
 OWN = Origin("yours")
@@ -118,6 +121,44 @@ def plan_again(checkpoint: Checkpoint, model: str | ModelSpec | keras.Model | No
         data_dir=document["data_dir"],
         deterministic=document["deterministic"],
         tensorboard=document["tensorboard"],
+    )
+
+
+def refuse_finished(folder: Path, epochs: int | None = None) -> None:
+    """Say how to get more epochs out of a run that is finished: it cannot be continued.
+
+    A learning rate's schedule, an average of weights and an optimizer's memory end with a run. What goes on after them
+    is another training, and has a record of its own.
+
+    Args:
+        folder: of any run.
+        epochs: that were asked for, if any were.
+
+    Raises:
+        RunError: the run is finished.
+    """
+    if (folder / FILE).exists() or not (folder / "run.json").exists():
+        return
+    document = load_run(folder).document
+    done = len(document.get("history", ()))
+    asked = f"{epochs} epochs cannot be asked of it" if epochs else "it takes no more"
+    data = {name: document.get(name) for name in ("dataset", "data_dir")}
+    data = {name: value for name, value in data.items() if value not in (None, Recipe().dataset)}
+    options = {**data, "epochs": epochs or 2 * done}
+    ways = []
+    if document.get("environment", {}).get("model_origin") != str(OWN):
+        named = {} if document.get("recipe") in ("default", "custom", None) else {"recipe": document["recipe"]}
+        pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in {**named, **options}.items()]
+        ways.append(f"train anew: {shlex.join(['zoo', 'train', document['model'], *itertools.chain(*pairs)])}")
+    if document["task"] == "classification":
+        arguments = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        ways.append(
+            "go on from its weights, with an optimizer and a schedule that begin anew, in Python: "
+            f"zoo.train(zoo.load_run({str(folder)!r}).model, scaling='none', {arguments})"
+        )
+    raise RunError(
+        f"{folder} is finished: there is nothing to continue. Its schedule ended with its {done} epochs, so {asked}. "
+        f"Instead, {'; or '.join(ways)}"
     )
 
 

@@ -24,7 +24,7 @@ from zoo.training.checkpoint import read as read_checkpoint
 from zoo.training.checkpoint import remove as remove_checkpoint
 from zoo.training.devices import Placement, place
 from zoo.training.interruption import TrainingInterrupted
-from zoo.training.plan import Plan, cautions, check_same_data, plan_again, plan_run, refuse_changes
+from zoo.training.plan import Plan, cautions, check_same_data, plan_again, plan_run, refuse_changes, refuse_finished
 from zoo.training.saving import find_run, model_loader, run_folder, save_model, write_run
 from zoo.training.session import Parts, Session, split
 
@@ -82,8 +82,9 @@ def train(
     checkpoint, left = None, None
     if resume is not None:
         flags = {"deterministic": deterministic, "tensorboard": tensorboard}
-        refuse_changes({**overrides, **flags, "data_dir": data_dir, "recipe": recipe, "limit": limit, "output": output})
         left = find_run(resume)
+        refuse_finished(left, overrides.get("epochs"))
+        refuse_changes({**overrides, **flags, "data_dir": data_dir, "recipe": recipe, "limit": limit, "output": output})
         checkpoint = read_checkpoint(left)
         plan = plan_again(checkpoint, model)
     elif model is None:
