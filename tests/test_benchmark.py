@@ -624,6 +624,7 @@ def test_failures_are_rows_and_the_rest_finish(plugins_path):
     assert len(list(Path("runs").glob("bench-*.jsonl"))) == 1
 
 
+@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_ctrl_c_ends_the_processes_and_prints_what_is_done():
     """Exit 130, a table with the cells that are done, and no process left behind."""
     running = _bench("mlp", "lenet5", "--mode", "infer", "--rounds", "50", "--seconds", "0.05")

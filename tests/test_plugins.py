@@ -407,6 +407,7 @@ def test_thousand_plugins_are_listed_in_one_walk(tmp_path, python):
     assert result.stdout.strip() == "1000 ['model0', 'model1', 'model2']", result.stderr
 
 
+@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_a_real_ctrl_c_during_an_import_is_the_users(tmp_path):
     """A KeyboardInterrupt from the keys ends the command with 130; it is not taken for the plugin's fault."""
     import signal

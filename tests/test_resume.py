@@ -26,13 +26,7 @@ from zoo.training.interruption import Interruption, TrainingInterrupted
 from zoo.training.saving import load_run
 from zoo.training.trainer import train
 
-
-@pytest.fixture(autouse=True)
-def _ctrl_c_interrupts():
-    """Parallel test workers ignore Ctrl-C; here it does what it does at a prompt."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("ctrl_c_interrupts")
 
 
 class StopAt(keras.callbacks.Callback):
