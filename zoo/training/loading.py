@@ -2,38 +2,37 @@
 
 Keras' `safe_mode` is not enough: it loads a Lambda around a built-in function, and takes ``.h5`` files, folders and
 remote addresses. So before Keras sees a file, it must be a plain zip archive of the three members that Keras
-writes, its configuration may name nothing but known layers, and its weights may point to no other file.
+writes, its configuration may name nothing but what networks are made of (`zoo.training.model_config`), and its
+weights may point to no other file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+import shutil
 import stat
+import tempfile
 import zipfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import RunError
+from zoo.training.model_config import ADVICE, check_config, forget_compilation
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
-RUNS_CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
-# What a network's configuration is made of, by the module that Keras writes beside each name.
-LAYER_MODULES = ("keras.layers", "keras.src.layers", "keras", "keras.models", "keras.src.models")
-VALUE_MODULES = (
-    "keras.activations",
-    "keras.constraints",
-    "keras.dtype_policies",
-    "keras.initializers",
-    "keras.quantizers",
-    "keras.regularizers",
-    "keras.src.ops",  # arithmetic between layers, one class per operation
+KERAS_2 = (
+    "It was saved by Keras {version}, and Keras 3 reads only some of such files: build the network in Keras 3, give it "
+    "the weights, and save it again."
 )
-ADVICE = "Load it only if you trust who made it, by keras.models.load_model."
 
 
 def load_model(path: Path, *, packages: Collection[str] = ()) -> Any:
     """Read a ``.keras`` file after looking at everything in it that could run code.
+
+    What the model was compiled with (optimizer, loss, metrics) is left out.
 
     Args:
         path: an existing ``.keras`` file; a link to one is not followed.
@@ -45,19 +44,39 @@ def load_model(path: Path, *, packages: Collection[str] = ()) -> Any:
     Raises:
         RunError: the file is missing, damaged, no Keras archive, or names something outside the allow-list.
     """
-    check_model_file(path, packages={"zoo", *packages})
-    import keras
-
-    import zoo.layers  # noqa: F401 - Keras finds zoo's layers once they are registered
-
+    config, version = _checked_archive(path)
     try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
+        return _load_checked(path, config, packages)
+    except RunError as error:
+        if re.fullmatch(r"2[.\d]+", version):
+            raise RunError(f"{error} {KERAS_2.format(version=version)}") from error
+        raise
+
+
+def _load_checked(path: Path, config: Any, packages: Collection[str]) -> Any:
+    """Look at the configuration, then let Keras open the archive."""
+    import zoo.layers  # noqa: F401 - Keras finds zoo's layers once they are registered
+    from zoo.lazy import keras
+
+    inner_compiled = forget_compilation(config)
+    check_config(path, config, packages={"zoo", *packages})
+    try:
+        with _archive_of(path, config) if inner_compiled else contextlib.nullcontext(path) as archive:
+            model = keras.models.load_model(archive, compile=False, safe_mode=True)
     except Exception as error:
         raise _unreadable(path, error) from error
+    if not isinstance(model, keras.Model):
+        kind = type(model).__name__
+        raise RunError(f"{path} holds a {kind}, not a keras.Model. Name a file that a model was saved to.")
+    return model
 
 
-def check_model_file(path: Path, *, packages: Collection[str]) -> None:
-    """Raise `RunError` unless `path` is an archive that Keras may open; see `load_model`."""
+def _checked_archive(path: Path) -> tuple[Any, str]:
+    """Raise `RunError` unless `path` is an archive that Keras may open.
+
+    Returns:
+        Its configuration, which is yet to be looked at, and the version of Keras that wrote it.
+    """
     if path.is_symlink():
         raise RunError(f"{path} is a symbolic link. Name the file itself.")
     if not path.exists():
@@ -67,15 +86,27 @@ def check_model_file(path: Path, *, packages: Collection[str]) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             _check_members(path, archive)
-            config = json.loads(archive.read("config.json"))
+            metadata, config = (json.loads(archive.read(name)) for name in ("metadata.json", "config.json"))
             with archive.open("model.weights.h5") as weights:
                 _check_links(path, weights)
     except RunError:
         raise
     except Exception as error:  # zipfile, zlib, json and h5py each have errors of their own
         raise _unreadable(path, error) from error
-    for node in _nodes(config):
-        _check_node(path, node, packages)
+    return config, str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
+
+
+@contextlib.contextmanager
+def _archive_of(path: Path, config: Any) -> Iterator[Path]:
+    """A copy of the archive that lasts for a moment and holds another configuration."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "model.keras"
+        with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
+            new.writestr("config.json", json.dumps(config))
+            for name in MEMBERS - {"config.json"}:
+                with old.open(name) as source, new.open(name, "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target)
+        yield copy
 
 
 def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
@@ -116,46 +147,7 @@ def _check_links(path: Path, weights: Any) -> None:
         visit(file)
 
 
-def _nodes(config: Any) -> Iterator[dict[str, Any]]:
-    """Yield every serialised object in a configuration, however deep."""
-    if isinstance(config, dict):
-        if "class_name" in config:
-            yield config
-        for value in config.values():
-            yield from _nodes(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _nodes(value)
-
-
-def _check_node(path: Path, node: dict[str, Any], packages: Collection[str]) -> None:
-    """Admit Keras' own layers but those that run code, values such as initializers, and registered layers."""
-    name, module, registered = str(node["class_name"]), str(node.get("module") or ""), node.get("registered_name")
-    owner = str(registered or "").partition(">")
-    if name in RUNS_CODE or name.startswith("__lambda__"):
-        raise RunError(f"{path} holds a {name} layer, which can run any code: it is not loaded. {ADVICE}")
-    is_tensor = name in ("__keras_tensor__", "__tensor__", "__numpy__", "__ellipsis__")
-    is_function = name == "function" and module == "builtins"  # Keras' own by name: relu, tanh ...
-    is_value = module.startswith(VALUE_MODULES)
-    is_layer = module.startswith(LAYER_MODULES) and not owner[1] and _is_public(name)
-    is_registered = bool(owner[1]) and owner[0] in packages
-    if not (is_tensor or is_function or is_value or is_layer or is_registered):
-        source = f"{module}.{name}" if module else name
-        raise RunError(
-            f"{path} holds '{source}', which is neither a layer of Keras nor one of zoo or of the plugin that "
-            f"provides the model: it is not loaded. {ADVICE}"
-        )
-
-
-def _is_public(name: str) -> bool:
-    import keras
-
-    kinds = (keras.Layer, keras.Model, keras.dtype_policies.DTypePolicy)
-    found = [getattr(place, name, None) for place in (keras.layers, keras.models, keras)]
-    found += [keras.src.models.functional.Functional] if name == "Functional" else []
-    return any(isinstance(item, type) and issubclass(item, kinds) for item in found)
-
-
 def _unreadable(path: Path, error: Exception) -> RunError:
-    cause = " ".join(str(error).split())[:200] or type(error).__name__
+    words = str(error).rpartition("Exception encountered: ")[2]  # what Keras puts before it is the whole configuration
+    cause = " ".join(words.split())[:200] or type(error).__name__
     return RunError(f"{path} cannot be read as a Keras model: {cause}. Train again, or name another run.")
