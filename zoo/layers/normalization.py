@@ -6,10 +6,12 @@ from typing import Any
 
 import keras
 
+from zoo.layers.registration import registered
+
 TINY = 1e-6  # under the root: where all is nothing, a float16 holds the gradient still
 
 
-@keras.saving.register_keras_serializable(package="zoo")
+@registered
 class LocalResponseNormalization(keras.layers.Layer):
     """Divides each activation by a power of its neighbours' energy across channels.
 
@@ -46,7 +48,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         return {**super().get_config(), **numbers}
 
 
-@keras.saving.register_keras_serializable(package="zoo")
+@registered
 class L2Normalization(keras.layers.Layer):
     """Brings the channels of each place to length 1, then multiplies each channel by a factor that is learned.
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import keras
 
+from zoo.layers.registration import registered
+
 SIZE = 2  # of a window, pixels
 
 
-@keras.saving.register_keras_serializable(package="zoo")
+@registered
 class MaxPoolingWithPositions(keras.layers.Layer):
     """Max pooling over windows of 2x2 that do not overlap; a row or column that is left over is dropped.
 
@@ -38,7 +40,7 @@ class MaxPoolingWithPositions(keras.layers.Layer):
         return keras.KerasTensor(shape, dtype=inputs.dtype), keras.KerasTensor(shape, dtype="int32")
 
 
-@keras.saving.register_keras_serializable(package="zoo")
+@registered
 class Unpooling(keras.layers.Layer):
     """Puts each value where its maximum was, and zero everywhere else: (N, h, w, C) to (N, H, W, C).
 

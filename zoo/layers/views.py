@@ -12,11 +12,13 @@ from typing import Any
 
 import keras
 
+from zoo.layers.registration import registered
+
 MOVES = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
 """Rows and columns, in pixels."""
 
 
-@keras.saving.register_keras_serializable(package="zoo")
+@registered
 class MovedViews(keras.layers.Layer):
     """Puts the views of a batch under one another: (N, H, W, C) to (5 N, H, W, C), view by view.
 
@@ -39,7 +41,7 @@ class MovedViews(keras.layers.Layer):
         return (None, *input_shape[1:])
 
 
-@keras.saving.register_keras_serializable(package="zoo")
+@registered
 class MeanOfViews(keras.layers.Layer):
     """Averages the logits of the views of `MovedViews`: (5 N, classes) to (N, classes)."""
 

@@ -55,11 +55,11 @@ def load_model(path: Path, *, packages: Collection[str] = ()) -> Any:
 
 def _load_checked(path: Path, config: Any, packages: Collection[str]) -> Any:
     """Look at the configuration, then let Keras open the archive."""
-    import zoo.layers  # noqa: F401 - Keras finds zoo's layers once they are registered
+    from zoo.layers import PACKAGES  # importing them registers zoo's layers, so that Keras finds them
     from zoo.lazy import keras
 
     inner_compiled = forget_compilation(config)
-    check_config(path, config, packages={"zoo", *packages})
+    check_config(path, config, packages={*PACKAGES, *packages})
     try:
         with _archive_of(path, config) if inner_compiled else contextlib.nullcontext(path) as archive:
             model = keras.models.load_model(archive, compile=False, safe_mode=True)
