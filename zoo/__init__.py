@@ -73,6 +73,7 @@ __getattr__ = exports(
         "register": "zoo.registry:register",
         "train": "zoo.training.trainer:train",
     },
+    needing_keras={"evaluate", "train"},
 )
 
 

@@ -303,7 +303,6 @@ def new_plugin_command(name: str, as_json: bool) -> None:
 @JSON_OPTION
 def doctor_command(as_json: bool) -> None:
     """Look at this machine: versions, devices, threads, data, and what is wrong."""
-    load_tensorflow()
     from zoo import doctor
 
     findings = doctor.examine()

@@ -6,18 +6,21 @@ the doctor must not be what crashes on a broken machine.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
-import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from zoo import keras_settings
 from zoo.environment import cpu_quota, cpus_allowed, environment, version, why_no_gpu
+from zoo.errors import DeviceError
 from zoo.report.text import printable
+from zoo.startup import load_tensorflow
 
 Status = Literal["ok", "note", "warning", "problem"]
 
@@ -44,7 +47,17 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Run every check, in the order of the report. Imports TensorFlow and Keras; never raises."""
+    """Run every check, in the order of the report. Imports TensorFlow and Keras; never raises.
+
+    TensorFlow imports Keras: where Keras is set up so that this would fail, that is one finding, and is put aside for
+    the others.
+    """
+    with contextlib.suppress(Exception):  # the checks meet it again, and say what it is
+        try:
+            load_tensorflow()
+        except DeviceError:
+            with keras_settings.defaults():
+                load_tensorflow()
     return [finding for topic, check in CHECKS.items() for finding in _guarded(topic, check)]
 
 
@@ -173,31 +186,24 @@ def _bfloat16() -> Iterator[Finding]:
 
 
 def _keras_settings() -> Iterator[Finding]:
-    file = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
-    settings = _settings(file)
-    from_environment = "KERAS_BACKEND" in os.environ
-    backend = os.environ.get("KERAS_BACKEND") or settings.get("backend", "tensorflow")
+    settings = keras_settings.read()
+    if settings.fault:
+        value, _, advice = settings.fault.partition(". ")
+        yield Finding("Keras settings", "problem", f"{printable(value)}.", advice)
+    file, backend, order = settings.file, settings.backend, settings.image_data_format
     if backend != "tensorflow":
-        where = "KERAS_BACKEND" if from_environment else str(file)
-        remedy = "Set KERAS_BACKEND=tensorflow." if from_environment else f"Set 'backend' to tensorflow in {file}."
+        where = "KERAS_BACKEND" if settings.from_environment else str(file)
+        remedy = "Set KERAS_BACKEND=tensorflow."
+        if not settings.from_environment:
+            remedy = f"Set 'backend' to tensorflow in {file}."
         yield Finding("Keras backend", "problem", f"'{printable(backend)}' by {where}; zoo needs tensorflow.", remedy)
     else:
         yield Finding("Keras backend", "ok", "tensorflow")
-    order = settings.get("image_data_format", "channels_last")
-    if order != "channels_last":
+    if order != "channels_last" and not settings.fault:
         remedy = f"Set 'image_data_format' to channels_last in {file}."
         yield Finding(
             "Keras channel order", "problem", f"'{printable(order)}' by {file}; zoo trains on channels_last.", remedy
         )
-
-
-def _settings(file: Path) -> dict[str, Any]:
-    """Keras' settings file; like Keras, take one that cannot be parsed for an empty one."""
-    try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return settings if isinstance(settings, dict) else {}
 
 
 def _mnist() -> Iterator[Finding]:

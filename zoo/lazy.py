@@ -10,8 +10,10 @@ The usual lazy loader puts a stand-in into ``sys.modules``, where TensorFlow's o
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
+
+from zoo.keras_settings import check_keras_starts
 
 if TYPE_CHECKING:
     import keras
@@ -22,26 +24,31 @@ __all__ = ["exports", "keras", "np", "tf"]
 
 
 class _Lazy:
-    """Stands for a module; the first attribute asked of it imports the module."""
+    """Stands for a module; the first attribute asked of it imports the module, once `check` has let it."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, check: Callable[[], None] | None = None) -> None:
+        self._name, self._check = name, check
 
     def __getattr__(self, attribute: str) -> Any:
+        if self._check is not None:
+            self._check()
         return getattr(importlib.import_module(self._name), attribute)
 
 
-def exports(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+def exports(package: str, homes: Mapping[str, str], *, needing_keras: Collection[str] = ()) -> Callable[[str], Any]:
     """Return a ``__getattr__`` (PEP 562) for a package whose names live elsewhere.
 
     Args:
         package: the package's own name, for the error message.
         homes: name to ``module:attribute``.
+        needing_keras: names whose modules import Keras or TensorFlow as they are imported themselves.
     """
 
     def find(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
+        if name in needing_keras:
+            check_keras_starts()
         module, _, attribute = homes[name].partition(":")
         return getattr(importlib.import_module(module), attribute)
 
@@ -49,6 +56,6 @@ def exports(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
 
 
 if not TYPE_CHECKING:
-    keras = _Lazy("keras")
+    keras = _Lazy("keras", check_keras_starts)
     np = _Lazy("numpy")
-    tf = _Lazy("tensorflow")
+    tf = _Lazy("tensorflow", check_keras_starts)  # which imports Keras

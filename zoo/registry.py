@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import DuplicateModelError, ModelError, UnknownNameError, suggestion
+from zoo.lazy import keras
 from zoo.plugins.discovery import PluginModel, canonical, installed
 from zoo.plugins.loading import importing, load_spec
 from zoo.recipe import check_choice
@@ -144,6 +145,7 @@ def create(
 
     Raises:
         ZooError: the name, an option or the input shape is not admissible; see `get` and `ModelSpec.build`.
+        DeviceError: Keras is set up in a way that it cannot start with, or for channels_first.
     """
     return build(get(name), input_shape=input_shape, num_classes=num_classes, precision=precision, **options)
 
@@ -152,8 +154,6 @@ def build(spec: ModelSpec, *, precision: str | None = None, **arguments: Any) ->
     """Build a spec's model under a precision policy, and leave Keras' global policy as it was."""
     if precision is not None:
         check_choice("precision", precision, PRECISIONS, ModelError)
-    import keras
-
     policy_before = keras.config.dtype_policy()
     try:
         if precision is not None:

@@ -16,6 +16,8 @@ from typing import Any
 
 from zoo.claims import Claim, Counted, Published
 from zoo.errors import ModelError, UnknownNameError, ZooError, suggestion
+from zoo.keras_settings import check_channel_order
+from zoo.lazy import keras
 from zoo.recipe import PRECISIONS, Recipe, plain
 
 __all__ = [
@@ -158,8 +160,7 @@ class ModelSpec:
 
     def _call_builder(self, arguments: dict[str, Any]) -> Any:
         """Call the builder, which promises a ``keras.Model``."""
-        import keras
-
+        check_channel_order(keras.config.image_data_format())
         model = self.builder(**arguments)
         if not isinstance(model, keras.Model):
             raise ModelError(

@@ -17,6 +17,8 @@ import re
 import sys
 from collections.abc import Iterator
 
+from zoo.keras_settings import check_keras_suits
+
 NOTES = re.compile(
     rb"^(WARNING: All log messages before absl::InitializeLog"
     rb"|[IWE]\d{4} \d\d:\d\d:\S+ +\d+ (port|cudart_stub|cuda_platform|cuda_executor|cpu_feature_guard|gpu_device)\.cc"
@@ -28,7 +30,11 @@ def load_tensorflow() -> None:
     """Import TensorFlow and find its devices, keeping its start-up notes off the terminal.
 
     A command calls this once it knows that its arguments make sense.
+
+    Raises:
+        DeviceError: Keras, which TensorFlow imports, is set up in a way that zoo cannot work with.
     """
+    check_keras_suits()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _notes_removed(), _nothing_collected():
         import tensorflow as tf

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-
 from zoo.layers.registration import registered
+from zoo.lazy import keras
 
 TINY = 1e-6  # under the root: where all is nothing, a float16 holds the gradient still
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-
 from zoo.layers.registration import registered
+from zoo.lazy import keras
 
 SIZE = 2  # of a window, pixels
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-import keras
+from zoo.lazy import keras
 
 Layer = TypeVar("Layer", bound=type)
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-import keras
-
 from zoo.layers.registration import registered
+from zoo.lazy import keras
 
 MOVES = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
 """Rows and columns, in pixels."""

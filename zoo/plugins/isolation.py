@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from zoo.errors import PluginError, ZooError
+from zoo.lazy import keras
 from zoo.plugins.discovery import PluginModel
 
 Result = TypeVar("Result")
@@ -99,8 +100,6 @@ def _keys_pressed() -> Iterator[list[int]]:
 @contextlib.contextmanager
 def _settings_kept() -> Iterator[None]:
     """Put back the process-wide settings that importing or building a model has no business changing."""
-    import keras
-
     config = keras.config
     policy, floatx, channels = config.dtype_policy(), config.floatx(), config.image_data_format()
     folder = Path.cwd()

@@ -9,6 +9,7 @@ from typing import Any
 
 from zoo.environment import why_no_gpu
 from zoo.errors import DeviceError
+from zoo.keras_settings import check_values
 from zoo.lazy import keras, tf
 from zoo.spec import ModelSpec, Recipe
 from zoo.training.shares import claim_threads, side_by_side
@@ -69,18 +70,9 @@ def check_keras() -> None:
     """Refuse a Keras that is configured for another backend or channel order.
 
     Raises:
-        DeviceError: with the setting that is in the way.
+        DeviceError: with the setting that is in the way, and where it is.
     """
-    if keras.config.backend() != "tensorflow":
-        raise DeviceError(
-            f"zoo trains with Keras' TensorFlow backend, but Keras is set to '{keras.config.backend()}'. "
-            "Set KERAS_BACKEND=tensorflow, or change 'backend' in ~/.keras/keras.json."
-        )
-    if keras.config.image_data_format() != "channels_last":
-        raise DeviceError(
-            f"zoo trains on channels_last images, but Keras is set to '{keras.config.image_data_format()}'. "
-            "Change 'image_data_format' in ~/.keras/keras.json."
-        )
+    check_values(keras.config.backend(), keras.config.image_data_format())
 
 
 def threads() -> dict[str, int]:
