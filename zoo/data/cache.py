@@ -2,8 +2,8 @@
 
     <cache folder>/mnist/           train_images.npy, train_labels.npy, test_images.npy, test_labels.npy,
                                     manifest.json
-    <cache folder>/voc.2007/        the same of voc/2007, and its boxes: train_boxes.npy, test_boxes.npy; masks and
-                                    instances likewise, where a data set has them
+    <cache folder>/voc.2007/        the same of voc/2007, and its boxes: train_boxes.npy, test_boxes.npy; masks,
+                                    instances and images for validation likewise, where a data set has them
     <cache folder>/mnist.lock       held while one process fetches; the others wait
     <cache folder>/.staging/mnist/  what that process is writing, in a folder of its own; whoever takes the
                                     lock next clears away what was left
@@ -93,6 +93,7 @@ def read(name: str, published: Mapping[str, str]) -> Dataset | None:
         class_names=manifest.class_names,
         source=f"cache {folder} (from {manifest.origin})",
         digests={part: _expected(part, manifest, published) for part in arrays},
+        validation=_split(arrays, "validation") if "validation_images" in arrays else None,
     )
 
 
@@ -161,7 +162,7 @@ def write(dataset: Dataset, staging: Path) -> None:
     cached before then stands unless it was already out of the way.
     """
     fresh, folder = staging / "new", entry_folder(dataset.name)
-    arrays = plain_arrays(dataset.train, dataset.test)
+    arrays = plain_arrays(dataset.train, dataset.test, dataset.validation)
     records = {part: record_of(array, dataset.digests[part]) for part, array in arrays.items()}
     with _as_cache_error():
         fresh.mkdir()

@@ -5,8 +5,8 @@ Scenes also have boxes, masks or both. Importing this module costs NumPy and not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 PARTS = ("train_images", "train_labels", "test_images", "test_labels")
+SIDES = ("train", "validation", "test")
 PLACES = ("boxes", "masks", "instances")  # what a split of scenes has beside images and labels, as far as it is known
 LARGEST_BYTES = 4 * 1024**3  # decoded images are held in memory, twice for a moment
 
@@ -56,7 +57,8 @@ class Dataset:
 
     `source` says in one line where these bytes came from. `digests` holds the SHA-256 of each of the four
     parts (`train_images`, `train_labels`, `test_images`, `test_labels`) as IDX content, header and bytes; of scenes
-    that were read, also that of `train_boxes` and so on.
+    that were read, also that of `train_boxes` and so on. `validation` are images that the source sets aside for
+    validation: where a recipe holds training images out, these stand in for them.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Dataset:
     class_names: tuple[str, ...]
     source: str
     digests: Mapping[str, str]
+    validation: Split | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -81,26 +84,44 @@ class Dataset:
         """Return `split` as batches of (uint8 (B, H, W, C), int64 (B,)) for a `tf.data` pipeline.
 
         With `shuffle_seed` the order is drawn anew at each pass, and the same seed draws the same orders.
-        The last batch may be smaller. Raises `DataError` for a split other than "train" and "test".
+        The last batch may be smaller. Raises `DataError` for a split other than "train", "test" and, where there are
+        such images, "validation".
         """
-        if split not in ("train", "test"):
+        chosen: Split | None = getattr(self, split) if split in SIDES else None
+        if chosen is None:
             raise DataError(f"{self.name} has no split '{split}'. Use 'train' or 'test'.")
         import tensorflow as tf
 
-        chosen: Split = getattr(self, split)
         batches = tf.data.Dataset.from_tensor_slices((chosen.images, chosen.labels))
         if shuffle_seed is not None:
             batches = batches.shuffle(len(chosen), seed=shuffle_seed, reshuffle_each_iteration=True)
         return batches.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+    def with_classes_of(self, class_names: Sequence[str]) -> Dataset:
+        """Return the same images with labels that count `class_names`, as far as these name all classes there are.
+
+        So the labels mean what they meant to a model that was trained with these classes. Where the data set has a
+        class that is not among them, and for scenes, it is returned as it is.
+        """
+        names = tuple(class_names)
+        is_same = names == self.class_names or self.train.boxes is not None or self.train.masks is not None
+        if is_same or len(set(names)) < len(names) or not set(self.class_names) <= set(names):
+            return self
+        numbers = np.array([names.index(name) for name in self.class_names])
+        sides = {side: split for side in SIDES if (split := getattr(self, side)) is not None}
+        counted = {side: replace(split, labels=numbers[split.labels]) for side, split in sides.items()}
+        changed = {f"{side}_labels": idx_digest(_plain_labels(split.labels)) for side, split in counted.items()}
+        known = {part: changed.get(part, digest) for part, digest in self.digests.items()}
+        return replace(self, **counted, class_names=names, digests=known)
 
 
 @dataclass(frozen=True, eq=False)
 class Parts:
     """What a source answers with: four arrays as they were found, not checked yet.
 
-    Scenes bring `train_boxes`, `train_masks`, `train_instances` and those of the test images too, as far as they are
-    known, as `Split` describes them. `files` names, for each part, the file that it was read from, so that an error can
-    name it too.
+    A source with images for validation brings `validation_images` and `validation_labels` too. Scenes bring
+    `train_boxes`, `train_masks`, `train_instances` and those of the test images, as far as they are known, as `Split`
+    describes them. `files` names, for each part, the file that it was read from, so that an error can name it too.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -125,20 +146,22 @@ def assemble(name: str, parts: Parts, class_names: tuple[str, ...] | None = None
     train, test = _split(parts, "train"), _split(parts, "test")
     if any(part.endswith(PLACES) for part in parts.arrays):
         return _assemble_scenes(name, parts, train, test, class_names)
-    if train.images.shape[1:] != test.images.shape[1:]:
-        raise DataError(
-            f"{parts.files['train_images']} holds images of {_size(train)} and "
-            f"{parts.files['test_images']} of {_size(test)}. Training and test images must have one size."
-        )
+    validation = _split(parts, "validation") if "validation_images" in parts.arrays else None
+    for side, split in (("test", test), ("validation", validation)):
+        if split is not None and train.images.shape[1:] != split.images.shape[1:]:
+            raise DataError(
+                f"{parts.files['train_images']} holds images of {_size(train)} and "
+                f"{parts.files[f'{side}_images']} of {_size(split)}. Training and {side} images must have one size."
+            )
     names = class_names or parts.class_names
-    highest = int(max(train.labels.max(), test.labels.max()))
+    highest = max(int(split.labels.max()) for split in (train, test, validation) if split is not None)
     if names is None:
         names = tuple(str(label) for label in range(highest + 1))
     if highest >= len(names):
         raise DataError(
             f"{name} has label {highest}, but only {len(names)} classes. Labels must be 0..{len(names) - 1}."
         )
-    return _dataset(name, parts, train, test, names)
+    return _dataset(name, parts, train, test, names, validation)
 
 
 def _assemble_scenes(
@@ -158,19 +181,22 @@ def _assemble_scenes(
     return _dataset(name, parts, train, test, parts.class_names)
 
 
-def _dataset(name: str, parts: Parts, train: Split, test: Split, class_names: tuple[str, ...]) -> Dataset:
+def _dataset(
+    name: str, parts: Parts, train: Split, test: Split, class_names: tuple[str, ...], validation: Split | None = None
+) -> Dataset:
     return Dataset(
         name=name,
         train=train,
         test=test,
         class_names=class_names,
         source=parts.origin,
-        digests={part: idx_digest(array) for part, array in plain_arrays(train, test).items()},
+        digests={part: idx_digest(array) for part, array in plain_arrays(train, test, validation).items()},
+        validation=validation,
     )
 
 
-def plain_arrays(train: Split, test: Split) -> dict[str, np.ndarray]:
-    """Return the four arrays as they are stored and hashed, and behind them what else scenes have.
+def plain_arrays(train: Split, test: Split, validation: Split | None = None) -> dict[str, np.ndarray]:
+    """Return the four arrays as they are stored and hashed, and behind them those for validation and of scenes.
 
     Images of one channel lose it, (N, H, W), which is how IDX files hold them; labels are uint8, or int32
     where there are more than 256 classes.
@@ -181,6 +207,9 @@ def plain_arrays(train: Split, test: Split) -> dict[str, np.ndarray]:
         "test_images": _plain_images(test.images),
         "test_labels": _plain_labels(test.labels),
     }
+    if validation is not None:
+        arrays["validation_images"] = _plain_images(validation.images)
+        arrays["validation_labels"] = _plain_labels(validation.labels)
     places = {
         f"{side}_{kind}": getattr(split, kind) for side, split in (("train", train), ("test", test)) for kind in PLACES
     }

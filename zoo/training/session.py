@@ -41,6 +41,8 @@ class Parts:
 def split(data: Dataset, recipe: Recipe, limit: int | None = None) -> Parts:
     """Choose the training images by a seeded shuffle, then hold out the recipe's validation share.
 
+    A data set that has validation images of its own gives these instead, all of them, whatever the share.
+
     Raises:
         RecipeError: fewer than one image would be left on either side.
     """
@@ -48,16 +50,18 @@ def split(data: Dataset, recipe: Recipe, limit: int | None = None) -> Parts:
     count = available if limit is None else min(limit, available)
     if count < 1:
         raise RecipeError(f"limit must be at least 1, received {limit}. Pass for example 1000.")
-    if count == available and not recipe.validation_split:
-        return Parts(data.train, None, data.test)
+    own = data.validation if recipe.validation_split else None
+    share = 0.0 if own else recipe.validation_split
+    if count == available and not share:
+        return Parts(data.train, own, data.test)
     order = np.random.default_rng([recipe.seed, available]).permutation(available)[:count]
-    held_out = round(recipe.validation_split * count)
-    if recipe.validation_split and not 1 <= held_out < count:
+    held_out = round(share * count)
+    if share and not 1 <= held_out < count:
         raise RecipeError(
             f"validation_split {recipe.validation_split} of {count} images leaves {held_out} to validate with "
             f"and {count - held_out} to train with. Change --validation-split or --limit."
         )
-    validation = data.train.take(order[:held_out]) if held_out else None
+    validation = data.train.take(order[:held_out]) if held_out else own
     return Parts(data.train.take(order[held_out:]), validation, data.test)
 
 
