@@ -28,6 +28,7 @@ from zoo.evaluation.subject import (
     evaluation_folder,
     open_subjects,
     unwritable,
+    with_classes_of,
 )
 from zoo.files import atomic_write
 from zoo.plugins.discovery import readable_entry_points
@@ -87,6 +88,7 @@ def evaluate(
         data = load_dataset(data or subject.default_dataset, data_dir=folder, announce=announce)
     if task is None:
         check_fits(subject, data)
+        data = with_classes_of(subject, data)
     wanted = Path(output) if output is not None else subject.output_folder(data, data_dir)
     with evaluation_folder(wanted) as folder:
         placement = place(subject.recipe, device=device)

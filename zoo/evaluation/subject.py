@@ -214,6 +214,24 @@ def check_fits(subject: Subject | Ensemble, dataset: Dataset) -> None:
         )
 
 
+def with_classes_of(subject: Subject | Ensemble, dataset: Dataset) -> Dataset:
+    """Return the dataset with its labels counted as the model counts classes, where it has all of the dataset's.
+
+    So a few images of one's own, in which some classes do not occur, are measured by the classes' names.
+    """
+    known = [_class_names(member, dataset) for member in subject.members]
+    return dataset.with_classes_of(known[0]) if all(names == known[0] for names in known) else dataset
+
+
+def _class_names(member: Subject, dataset: Dataset) -> tuple[str, ...]:
+    """The classes that the model was trained with; of a file, which names none, those that numbers for names count."""
+    if member.run is not None:
+        return tuple(member.run.document["class_names"])
+    numbers = [int(name) for name in dataset.class_names if name.isdecimal()]
+    is_counted = len(numbers) == dataset.num_classes and max(numbers) < member.network.output_shape[1]
+    return tuple(map(str, range(max(numbers) + 1))) if is_counted else dataset.class_names
+
+
 @contextlib.contextmanager
 def evaluation_folder(folder: Path) -> Iterator[Path]:
     """Make the folder and try it, before any time is spent on measuring; if nothing is written it goes again.

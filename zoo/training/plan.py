@@ -29,7 +29,7 @@ class Plan:
     """A run that can be started.
 
     `network` is the user's own ``keras.Model``, or None for a spec's. `recipe_name` is "custom" for a `Recipe` that
-    was passed as such.
+    was passed as such. `class_names` are those that a run which is continued was begun with.
     """
 
     spec: ModelSpec
@@ -40,10 +40,12 @@ class Plan:
     data_dir: str | None = None
     deterministic: bool = False
     tensorboard: bool = False
+    class_names: tuple[str, ...] = ()
 
     def load_data(self, dataset: Dataset | None, announce: Callable[[str], None] | None) -> Dataset:
         """Return the data to train on: `dataset` where it was passed, else what the recipe names."""
-        return dataset or load_dataset(self.recipe.dataset, data_dir=self.data_dir, announce=announce)
+        data = dataset or load_dataset(self.recipe.dataset, data_dir=self.data_dir, announce=announce)
+        return data.with_classes_of(self.class_names) if self.class_names else data
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``run.json`` and a checkpoint say about what is trained, and how."""
@@ -121,6 +123,7 @@ def plan_again(checkpoint: Checkpoint, model: str | ModelSpec | keras.Model | No
         data_dir=document["data_dir"],
         deterministic=document["deterministic"],
         tensorboard=document["tensorboard"],
+        class_names=tuple(document["class_names"]),
     )
 
 
