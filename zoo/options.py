@@ -19,7 +19,7 @@ DEVICE_OPTION = click.option("--device", default="auto", help="auto, cpu, gpu or
 DATA_DIR_OPTION = click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
-    help="Read the dataset from this folder (IDX files, mnist.npz, or images with COCO's annotations).",
+    help="Read the dataset from this folder or file (IDX files, .npz, .csv, or images with COCO's annotations).",
 )
 
 

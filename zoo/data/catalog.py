@@ -42,11 +42,12 @@ def load(
 ) -> Dataset:
     """Return the data set `name`, every byte of it checked.
 
-    `data_dir` is a folder with IDX files or an `.npz`, an `.npz` file, or a folder of images in COCO's format (see
-    `zoo.data.coco_folder`); with it, `name` may be any word, and what is read is kept in the cache only if it is the
-    published data of `name`. Whatever was fetched is kept, boxes and masks too; where the cache cannot be written, the
-    data set is used from memory. `announce` gets a line of text when something takes time, is passed over, or cannot
-    be kept. Scenes of digits are drawn anew.
+    `data_dir` is a folder with IDX files, arrays or tables, an `.npz` or `.csv` file (see `zoo.data.user_files`), or a
+    folder of images in COCO's format (see `zoo.data.coco_folder`); with it, `name` may be any word, and what is read is
+    kept in the cache only if it is the published data of `name`. Whatever was fetched is kept, boxes and masks too;
+    where the cache cannot be written, the data set is used from memory. `announce` gets a line of text when something
+    takes time, is passed over, or cannot be kept, and says how the user's files were understood where they are not in
+    zoo's own form. Scenes of digits are drawn anew.
 
     Raises `DigestError` if cached bytes, or files given as MNIST, are not the published ones;
     `UnknownNameError` if nothing is called `name`; `DataError` if no source has it, listing what each
@@ -223,7 +224,7 @@ def _from_user(entry: Entry, path: Path, tell: Announce) -> Dataset:
 def _user_dataset(entry: Entry, path: Path, tell: Announce, *, strict: bool) -> Dataset:
     """Read the user's files. `strict`: they must be the published data of `entry`, if there is any."""
     path = path.expanduser().absolute()
-    parts = read_user_files(path, entry.name, tell)
+    parts = read_user_files(path, entry.name, tell, class_names=entry.class_names)
     must_match = strict or entry.only_published
     try:
         return accept(entry if must_match else replace(entry, published={}), parts)

@@ -25,28 +25,32 @@ GZIP_MAGIC = b"\x1f\x8b"
 BLOCK_BYTES = 1 << 24
 
 
-def read_idx(path: Path) -> np.ndarray:
+def read_idx(path: Path, *, most: int | None = None) -> np.ndarray:
     """Return the array in the IDX file `path`, gzipped or not (its first bytes tell, not its name).
 
-    Raises `DataError`, naming the file, if it cannot be read, is not IDX, or is shorter or longer than its
-    header says.
+    Raises `DataError`, naming the file, if it cannot be read, is not IDX, is shorter or longer than its header says, or
+    holds more than `most` bytes, of which no more are then read.
     """
     try:
         with path.open("rb") as raw:
             zipped = raw.read(2) == GZIP_MAGIC
             raw.seek(0)
-            return _read(cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if zipped else raw, path)
+            return _read(cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if zipped else raw, path, most)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is a damaged gzip file ({error}). Fetch it again.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}). Check the file.") from error
 
 
-def _read(file: BinaryIO, path: Path) -> np.ndarray:
+def _read(file: BinaryIO, path: Path, most: int | None) -> np.ndarray:
     dtype, shape = _read_header(file, path)
     expected = math.prod(shape) * dtype.itemsize
     # One byte more than promised tells a longer file, and a header that lies never makes us read without end.
-    content = _read_at_most(expected + 1, file)
+    content = _read_at_most(expected + 1 if most is None else min(expected, most) + 1, file)
+    if most is not None and len(content) > most:
+        raise DataError(
+            f"{path} holds {expected:,} bytes of {shape}, and at most {most:,} are read. Choose a smaller data set."
+        )
     if len(content) < expected:
         raise DataError(
             f"{path} is truncated: its header promises {expected:,} bytes of {shape}, "

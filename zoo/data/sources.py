@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from zoo.data.archives import read_npz
 from zoo.data.dataset import Dataset, Parts, assemble
+from zoo.data.found import Found
+from zoo.data.idx_files import read_idx_folder
 from zoo.data.progress import Announce
-from zoo.data.user_files import read_idx_folder, read_npz
 from zoo.errors import DataError, DigestError
 
 
@@ -126,13 +128,13 @@ def idx_source(name: str, folder: Callable[[], Path]) -> Source:
     return _local_source(name, folder, read_idx_folder)
 
 
-def _local_source(name: str, path: Callable[[], Path], reader: Callable[[Path], Parts]) -> Source:
+def _local_source(name: str, path: Callable[[], Path], reader: Callable[[Path], Found]) -> Source:
     def status() -> tuple[bool, str]:
         return path().exists(), f"{path()}" if path().exists() else f"no {path()}"
 
     def fetch(_: Job) -> Parts:
         if not path().exists():
             raise DataError(f"no {path()}")
-        return reader(path())
+        return reader(path()).as_it_is()
 
     return Source(name, status, fetch)

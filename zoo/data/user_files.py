@@ -1,104 +1,146 @@
-"""Read what the user points at: four IDX files, an `.npz` file with four arrays, or a folder in COCO's format."""
+"""Read what the user points at: a file or a folder with images in any of the forms that people keep them in.
+
+IDX files, `.npz` and `.npy` arrays, tables of labels and pixels, or a folder in COCO's format: each has a module of its
+own, this one decides which it is. For what is not read the error says how to convert it.
+"""
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
+from zoo.data.archives import find_arrays, read_arrays, read_npz
 from zoo.data.coco_folder import WHAT_COCO_IS, find_annotations, read_coco_folder
-from zoo.data.dataset import PARTS, Parts
-from zoo.data.idx import read_idx
+from zoo.data.dataset import Parts
+from zoo.data.found import Found
+from zoo.data.idx_files import NAME as IDX_NAME
+from zoo.data.idx_files import find_idx_folder, read_idx_folder
+from zoo.data.labels import Names
 from zoo.data.progress import Announce
+from zoo.data.tables import ENDS as TABLES
+from zoo.data.tables import find_tables, read_tables
 from zoo.errors import DataError
 
-IDX_STEMS = {
-    "train_images": ("train-images", "idx3"),
-    "train_labels": ("train-labels", "idx1"),
-    "test_images": ("t10k-images", "idx3"),
-    "test_labels": ("t10k-labels", "idx1"),
-}
-NPZ_KEYS = {
-    "train_images": "x_train",
-    "train_labels": "y_train",
-    "test_images": "x_test",
-    "test_labels": "y_test",
-}
 WHAT_IS_READ = (
     "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte "
-    f"(.gz too), or mnist.npz, or {WHAT_COCO_IS}"
+    "(.gz too), or an .npz with x_train, y_train, x_test and y_test, or train.csv and test.csv with a label and the "
+    f"pixels of an image per row, or {WHAT_COCO_IS}"
 )
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+LOOKED_AT = 50  # entries of a folder, before it is said to hold no pictures
+CONVERSIONS = {
+    ".pt": "import torch; x, y = torch.load({path!r})[:2]",
+    ".mat": "import scipy.io; a = scipy.io.loadmat({path!r}); x, y = a['images'], a['labels']",
+    ".parquet": "import pandas; a = pandas.read_parquet({path!r}); "
+    "x, y = a.drop(columns='label').to_numpy(), a['label']",
+    ".pkl": "import pickle; x, y = pickle.load(open({path!r}, 'rb'))",
+    ".h5": "import h5py; a = h5py.File({path!r}); x, y = a['images'][:], a['labels'][:]",
+    ".arff": "import scipy.io.arff, pandas; a = pandas.DataFrame(scipy.io.arff.loadarff({path!r})[0]); "
+    "x, y = a.iloc[:, :-1].to_numpy(), a.iloc[:, -1].astype(str)",
+    ".npy": "import numpy as np; x, y = np.load({path!r}), np.load('labels.npy')",
+}
+ALIKE = {".pth": ".pt", ".pickle": ".pkl", ".hdf5": ".h5"}
+PACKED = (".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
-def read_user_files(path: Path, name: str, announce: Announce | None = None) -> Parts:
-    """Return the arrays at `path`: an `.npz` file, or a folder with four IDX files, with an `.npz` or in COCO's format.
+def read_user_files(
+    path: Path, name: str, announce: Announce | None = None, *, class_names: Names | None = None
+) -> Parts:
+    """Return what lies at `path`, images as uint8 and labels as numbers from 0.
 
-    In a folder, IDX files come before `mnist.npz` and `<name>.npz`, and these before JSON. `announce` gets a line of
-    text when something takes time or is left out. Raises `DataError`, naming the culprit, if nothing is there or it
-    cannot be read.
+    In a folder, IDX files come before `mnist.npz` and `<name>.npz`, these before JSON in COCO's format, then tables,
+    single arrays, and IDX files in folders below it. What is there in another form than zoo's own is converted where it
+    can be meant in one way only (`zoo.data.found`).
+
+    Args:
+        path: a file or a folder.
+        name: of the data set; chooses among several in one folder.
+        announce: gets a line of text when something takes time, is left out, or was understood and converted.
+        class_names: of a data set whose classes are known: labels count or name these.
+
+    Raises:
+        DataError: nothing is there, it cannot be read, or it can be meant in several ways; the message names the file
+            and the next step.
     """
-    if path.is_file():
-        if path.suffix != ".npz":
-            raise DataError(f"The data file {path} is not an .npz file. Give one, or a folder with {WHAT_IS_READ}.")
+    tell = announce or (lambda _: None)
+    try:
+        found = _read_file(path) if path.is_file() else _read_folder(path, name, tell)
+    except OSError as error:
+        raise DataError(f"{error.filename or path} cannot be read ({error.strerror or error}). Check it.") from error
+    return found.understood(class_names, tell) if isinstance(found, Found) else found
+
+
+def _read_file(path: Path) -> Found:
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
         return read_npz(path)
+    if suffix in TABLES:
+        return read_tables({"train": path}, str(path))
+    says = f"The data file {path} is not an .npz file"
+    if IDX_NAME.fullmatch(path.name):
+        raise DataError(f"{says}. It is one of MNIST's four: give the folder that holds them, {path.parent}.")
+    if suffix in PACKED:
+        raise DataError(f"{says}. Unpack it, and give what was in it.")
+    line = CONVERSIONS.get(ALIKE.get(suffix, suffix))
+    if line:
+        raise DataError(
+            f"{says}. Convert it in Python, with the names that your arrays have: {line.format(path=str(path))}; "
+            "import numpy as np; np.savez('own.npz', x_train=x, y_train=y)."
+        )
+    raise DataError(f"{says}. Give one, or a folder with {WHAT_IS_READ}.")
+
+
+def _read_folder(path: Path, name: str, announce: Announce) -> Found | Parts:
     if not path.is_dir():
         raise DataError(f"The data folder {path} does not exist. Give a folder with {WHAT_IS_READ}.")
-    if any(_idx_file(path, part) for part in PARTS):
-        return read_idx_folder(path)
+    if find_idx_folder(path, name, deep=False):
+        return read_idx_folder(path, name)
+    arrays = find_arrays(path)
+    archives = sorted(file for file in path.glob("*.npz") if file not in arrays.values())
     for npz in (path / "mnist.npz", path / f"{name}.npz"):
-        if npz.is_file():
+        if npz in archives:
             return read_npz(npz)
     if find_annotations(path, "train") or find_annotations(path, "test"):
-        return read_coco_folder(path, announce or (lambda _: None))
+        return read_coco_folder(path, announce)
+    if tables := find_tables(path, name):
+        return read_tables(tables, f"{', '.join(file.name for file in tables.values())} in {path}")
+    if arrays:
+        return read_arrays(path)
+    if len(archives) == 1:
+        return read_npz(archives[0])
+    _refuse_pictures(path)
+    if folder := find_idx_folder(path, name):
+        found = read_idx_folder(folder, name)
+        return replace(found, notes=(f"found in {folder.relative_to(path)}", *found.notes))
     content = "is empty" if not any(path.iterdir()) else "holds no file of a name that is read"
     raise DataError(f"The data folder {path} {content}. Put there {WHAT_IS_READ}.")
 
 
-def read_idx_folder(folder: Path) -> Parts:
-    """Return the arrays of the four IDX files in `folder`. Raises `DataError` naming a missing or bad one."""
-    files = {}
-    for part, (stem, kind) in IDX_STEMS.items():
-        file = _idx_file(folder, part)
-        if file is None:
-            raise DataError(f"The folder {folder} lacks {stem}-{kind}-ubyte (or .gz). All four files are needed.")
-        files[part] = file
-    return Parts(
-        arrays={part: read_idx(file) for part, file in files.items()},
-        origin=f"IDX files in {folder}",
-        files={part: str(file) for part, file in files.items()},
+def _refuse_pictures(path: Path) -> None:
+    """Say of pictures in folders, one for each class, how they become arrays."""
+    sides = {folder.name.lower(): folder for folder in path.iterdir() if folder.is_dir()}
+    train = next((sides[word] for word in ("train", "training") if word in sides), None)
+    test = next((sides[word] for word in ("test", "val", "valid", "validation") if word in sides), None)
+    classes = [folder.name for folder in sorted((train or path).iterdir()) if _holds_pictures(folder)]
+    if not classes and not _holds_pictures(path):
+        return
+    if not classes:
+        raise DataError(
+            f"The data folder {path} holds pictures and does not say what they show. Put them into arrays, each with a "
+            "label: np.savez('own.npz', x_train=..., y_train=...)."
+        )
+    halves = {"train": train or path} | ({"test": test} if train and test else {})
+    read = "lambda folder: map(np.stack, zip(*keras.utils.image_dataset_from_directory(folder, image_size=(28, 28), "
+    read += "color_mode='grayscale', batch_size=None, shuffle=False).as_numpy_iterator()))"
+    steps = [f"x_{side}, y_{side} = read({str(folder)!r})" for side, folder in halves.items()]
+    named = ", ".join(f"x_{side}=x_{side}, y_{side}=y_{side}" for side in halves)
+    raise DataError(
+        f"The data folder {path} holds pictures in folders by class ({', '.join(classes[:5])}): such are not read yet. "
+        "Put them into arrays, in the size and colours that you want, and give own.npz: "
+        f"import keras, numpy as np; read = {read}; {'; '.join(steps)}; np.savez('own.npz', {named})"
     )
 
 
-def read_npz(path: Path) -> Parts:
-    """Return the arrays x_train, y_train, x_test and y_test of the `.npz` file `path`, as Keras keeps MNIST.
-
-    Pickled objects in it are refused. Raises `DataError`, naming the file.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [key for key in NPZ_KEYS.values() if key not in archive]
-            if missing:
-                raise DataError(f"{path} lacks {', '.join(missing)}. It must hold x_train, y_train, x_test and y_test.")
-            arrays = {part: archive[key] for part, key in NPZ_KEYS.items()}
-    except DataError:
-        raise
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise DataError(f"{path} cannot be read as an .npz file ({error}). Fetch it again.") from error
-    return Parts.of_one_file(arrays, file=str(path), origin=str(path))
-
-
-def _idx_file(folder: Path, part: str) -> Path | None:
-    stem, kind = IDX_STEMS[part]
-    stems = (stem, stem.replace("t10k", "test"))
-    names = [f"{one}{mark}{kind}-ubyte{zipped}" for zipped in ("", ".gz") for one in stems for mark in "-."]
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+def _holds_pictures(folder: Path) -> bool:
+    return folder.is_dir() and any(file.suffix.lower() in PICTURES for file in islice(folder.iterdir(), LOOKED_AT))
