@@ -29,7 +29,8 @@ class Plan:
     """A run that can be started.
 
     `network` is the user's own ``keras.Model``, or None for a spec's. `recipe_name` is "custom" for a `Recipe` that
-    was passed as such. `class_names` are those that a run which is continued was begun with.
+    was passed as such. `keep_scaling`: the recipe's scaling was asked for, also of a network that scales images itself.
+    `class_names` are those that a run which is continued was begun with.
     """
 
     spec: ModelSpec
@@ -40,6 +41,7 @@ class Plan:
     data_dir: str | None = None
     deterministic: bool = False
     tensorboard: bool = False
+    keep_scaling: bool = False
     class_names: tuple[str, ...] = ()
 
     def load_data(self, dataset: Dataset | None, announce: Callable[[str], None] | None) -> Dataset:
@@ -93,6 +95,7 @@ def plan_run(
         recipe_name=name,
         network=model if isinstance(model, keras.Model) else None,
         data_dir=str(Path(data_dir).resolve()) if data_dir is not None else None,
+        keep_scaling=overrides.get("scaling") is not None or chosen.scaling != Recipe().scaling,
         **settings,
     )
 
@@ -123,6 +126,7 @@ def plan_again(checkpoint: Checkpoint, model: str | ModelSpec | keras.Model | No
         data_dir=document["data_dir"],
         deterministic=document["deterministic"],
         tensorboard=document["tensorboard"],
+        keep_scaling=True,
         class_names=tuple(document["class_names"]),
     )
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from zoo import registry
 from zoo.data import Dataset, Split
-from zoo.errors import ModelError, RecipeError
+from zoo.errors import RecipeError
 from zoo.spec import ModelSpec, Recipe
 from zoo.tasks import Task, task_for
 from zoo.training.callbacks import restore_states, states_of
@@ -26,6 +26,7 @@ from zoo.training.epoch import CompiledEvaluation, CompiledLoop, Totals, answers
 from zoo.training.feeds import Resident, make_feed
 from zoo.training.interruption import Interruption, TrainingInterrupted
 from zoo.training.optimizers import make_optimizer, swap_averages
+from zoo.training.own_model import adopt
 from zoo.training.saving import in_float32
 
 
@@ -78,9 +79,18 @@ class Session:
     """One model on one device with its data: what `train` drives."""
 
     def __init__(
-        self, spec: ModelSpec, recipe: Recipe, placement: Placement, data: Dataset, parts: Parts, network: Any
+        self,
+        spec: ModelSpec,
+        recipe: Recipe,
+        placement: Placement,
+        data: Dataset,
+        parts: Parts,
+        network: Any,
+        *,
+        keep_scaling: bool = False,
     ) -> None:
-        self.recipe, self.placement = recipe, placement
+        self.placement = placement
+        self.cautions: tuple[str, ...] = ()
         self.history: list[dict[str, float]] = []
         self.timing: dict[str, float] = {"train_s": 0.0}
         self.epoch, self.totals = 0, Totals()  # finished epochs; the sums of the one that is under way
@@ -94,7 +104,8 @@ class Session:
             self.held_out = Resident(parts.validation) if parts.validation else None
             self.test = Resident(parts.test)
             if isinstance(network, keras.Model):
-                check_own_model(network, recipe, data)
+                own = adopt(network, recipe, data, keep_scaling=keep_scaling)
+                network, recipe, self.cautions = own.network, own.recipe, own.cautions
             else:
                 check_model_options(recipe)
                 network = registry.build(
@@ -104,6 +115,7 @@ class Session:
                     precision=recipe.precision,
                     **recipe.model_options,
                 )
+            self.recipe = recipe
             learner = with_scaling(network, recipe, parts.train, name=spec.name)
             self.model = with_one_output(learner)
             task = kind.of(recipe, parts.train.labels, num_classes, spec=spec, image_shape=data.image_shape)
@@ -290,30 +302,6 @@ def check_model_options(recipe: Recipe) -> None:
             raise RecipeError(
                 f"'{name}' is no model option of a recipe: it follows from the dataset and the precision. Remove it."
             )
-
-
-def check_own_model(network: keras.Model, recipe: Recipe, data: Dataset) -> None:
-    """Hold a user's own model against the data and the recipe.
-
-    Raises:
-        ModelError: its input or output does not fit the images or classes.
-        RecipeError: the recipe asks for options, or a precision, that an already built model cannot be given.
-    """
-    takes, gives = tuple(network.input_shape[1:]), network.output_shape
-    fits = all(size in (None, wanted) for size, wanted in zip(takes, data.image_shape, strict=False))
-    if len(takes) != 3 or not fits or len(gives) != 2 or (gives[1] or 0) < data.num_classes:
-        raise ModelError(
-            f"{network.name} takes images {takes} and ends in {gives}, but {data.name} has images "
-            f"{data.image_shape} of {data.num_classes} classes. Build it for that shape and as many logits."
-        )
-    if recipe.model_options:
-        raise RecipeError(f"{network.name} is built already: it takes no model_options. Remove them.")
-    policies = {layer.dtype_policy.name for layer in network._flatten_layers(include_self=False)}
-    if recipe.precision != "float32" and recipe.precision not in policies:
-        raise RecipeError(
-            f"{network.name} is built already, in {', '.join(sorted(policies))}: it cannot be trained in "
-            f"{recipe.precision}. Build it under that policy."
-        )
 
 
 def with_scaling(network: keras.Model, recipe: Recipe, images: Split, *, name: str) -> keras.Model:

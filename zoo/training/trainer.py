@@ -124,14 +124,17 @@ class _Work:
         data_began = time.perf_counter()
         data = self.plan.load_data(loaded, self.announce)
         recipe = self.plan.recipe.override(dataset=data.name)
-        for caution in cautions(self.plan, data):
-            (warnings.warn if self.announce is _say_nothing else self.announce)(caution)
         parts = split(data, recipe, self.plan.limit)
         data_s = time.perf_counter() - data_began
-        self.document = {**self.plan.to_dict(), "dataset": data.name, "recipe_values": recipe}
-        self.document |= _circumstances(self.plan.spec, self.placement, data, parts)
-        session = Session(self.plan.spec, recipe, self.placement, data, parts, network=self.plan.network)
+        plan = self.plan
+        session = Session(
+            plan.spec, recipe, self.placement, data, parts, network=plan.network, keep_scaling=plan.keep_scaling
+        )
         self._session = session
+        for caution in (*cautions(plan, data), *session.cautions):
+            (warnings.warn if self.announce is _say_nothing else self.announce)(caution)
+        self.document = {**plan.to_dict(), "dataset": data.name, "recipe_values": session.recipe}
+        self.document |= _circumstances(plan.spec, self.placement, data, parts)
         if self.checkpoint is not None:
             self._go_back(session, data)
         session.timing["data_s"] = session.timing.get("data_s", 0.0) + data_s
