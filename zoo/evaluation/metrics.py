@@ -23,9 +23,11 @@ from zoo.evaluation.subject import (
     Ensemble,
     Model,
     Subject,
+    caution_about_scaling,
     check_fits,
     command,
     evaluation_folder,
+    for_images_of,
     open_subjects,
     unwritable,
     with_classes_of,
@@ -87,6 +89,7 @@ def evaluate(
         folder = subject.data_dir if data is None and data_dir is None else data_dir
         data = load_dataset(data or subject.default_dataset, data_dir=folder, announce=announce)
     if task is None:
+        subject = for_images_of(subject, data)
         check_fits(subject, data)
         data = with_classes_of(subject, data)
     wanted = Path(output) if output is not None else subject.output_folder(data, data_dir)
@@ -109,6 +112,9 @@ def evaluate(
             return _write_document(document, folder)
         with tf.device(placement.tensorflow_device):
             answers = [compute_outputs(member.network, data.test.images) for member in subject.members]
+            cautions = [caution_about_scaling(member, data) for member in subject.members]
+        for caution in filter(None, cautions):
+            (announce or _say_nothing)(caution)
         outputs = _together(subject, answers)
         with readable_entry_points():
             measured = _measured(subject, data, outputs)

@@ -7,18 +7,23 @@ import os
 import shlex
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from zoo.data import Dataset
 from zoo.errors import DataError, ModelError, RunError
+from zoo.evaluation.outputs import Outputs, compute_outputs
 from zoo.files import atomic_write
 from zoo.spec import Recipe, Run
 from zoo.training.loading import load_model
+from zoo.training.own_model import takes_reshaped, with_image_input
 from zoo.training.saving import RUNS, load_run
 
 DEFAULT_DATASET = "mnist"
+LOOKED_AT = 500  # test images that a file of unknown origin is tried on before it is measured
 Model = Run | str | Path
 """A run, its folder or the folder's name inside ``runs/``, or a ``.keras`` file."""
 
@@ -197,6 +202,20 @@ def open_subject(model: Model) -> Subject:
     return Subject(str(model.document["model"]), model.model, model.folder, model)
 
 
+def for_images_of(subject: Subject | Ensemble, dataset: Dataset) -> Subject | Ensemble:
+    """Return the models with an input (N, H, W, C), where they take the same numbers as (N, H, W) or in one row."""
+    if isinstance(subject, Ensemble):
+        return Ensemble(tuple(_for_images_of(member, dataset) for member in subject.members))
+    return _for_images_of(subject, dataset)
+
+
+def _for_images_of(member: Subject, dataset: Dataset) -> Subject:
+    takes = _shape(member.network, "input_shape")
+    if takes is None or not takes_reshaped(takes[1:], dataset.image_shape):
+        return member
+    return replace(member, network=with_image_input(member.network, dataset.image_shape))
+
+
 def check_fits(subject: Subject | Ensemble, dataset: Dataset) -> None:
     """Refuse a dataset whose images or labels the model cannot mean anything about.
 
@@ -230,6 +249,32 @@ def _class_names(member: Subject, dataset: Dataset) -> tuple[str, ...]:
     numbers = [int(name) for name in dataset.class_names if name.isdecimal()]
     is_counted = len(numbers) == dataset.num_classes and max(numbers) < member.network.output_shape[1]
     return tuple(map(str, range(max(numbers) + 1))) if is_counted else dataset.class_names
+
+
+def caution_about_scaling(member: Subject, dataset: Dataset) -> str | None:
+    """Say so if a file of unknown origin does far better on pixels in 0..1 than on the raw ones that it is given."""
+    if member.run is not None:
+        return None
+    few = dataset.test.take(slice(LOOKED_AT))
+    raw, unit = (
+        compute_outputs(lambda images, training, by=by: member.network(images * by, training=training), few.images)
+        for by in (1.0, 1 / 255)
+    )
+    if raw.non_finite or unit.non_finite:
+        return None
+    (raw_hits, raw_loss), (unit_hits, unit_loss) = (_hits_and_loss(outputs, few.labels) for outputs in (raw, unit))
+    if unit_hits < raw_hits or unit_loss > raw_loss / 2:
+        return None
+    return (
+        f"{member.place.name} takes raw 0..255 images here, and does better on 0..1: of {len(few)} test images "
+        f"{unit_hits:.1%} right instead of {raw_hits:.1%}, a loss of {unit_loss:.3g} instead of {raw_loss:.3g}. If it "
+        "was trained on images divided by 255, save it with keras.layers.Rescaling(1 / 255) in front."
+    )
+
+
+def _hits_and_loss(outputs: Outputs, labels: np.ndarray) -> tuple[float, float]:
+    chosen = outputs.log_probabilities()
+    return float((chosen.argmax(axis=1) == labels).mean()), float(-chosen[np.arange(len(labels)), labels].mean())
 
 
 @contextlib.contextmanager
