@@ -76,8 +76,9 @@ def test_every_operation_of_a_step_has_a_gpu_kernel(model, fields):
     data = random_images(spec, 8, 16)
     session = Session(spec, recipe, place(recipe, device="cpu"), data, split(data, recipe), network=None)
     session.loop.evaluate.compile(session.loop.feed.image_shape, session.loop.feed.targets)
+    (evaluation,) = session.loop.evaluate._compiled.values()
     assert _left_to_the_host(session.loop._chunk_function(8).graph) == set()
-    assert _left_to_the_host(session.loop.evaluate._compiled.graph) == set()
+    assert _left_to_the_host(evaluation.graph) == set()
 
 
 def test_an_operation_without_a_gpu_kernel_is_seen():
