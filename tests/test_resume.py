@@ -202,6 +202,50 @@ def test_second_ctrl_c_interrupts_at_once():
             signal.raise_signal(signal.SIGINT)
 
 
+ENDED = """
+import os, signal, sys
+import keras, zoo
+
+class Stop(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+
+if sys.argv[2] == "ignored":
+    signal.signal(getattr(signal, sys.argv[1]), signal.SIG_IGN)
+zoo.train("mlp", dataset="digits", limit=100, epochs=2, callbacks=[Stop()], output="run")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "state"), [("SIGINT", "usual"), ("SIGTERM", "usual"), ("SIGHUP", "usual"), ("SIGHUP", "ignored")]
+)
+def test_whatever_asks_a_process_to_end_is_heard_like_ctrl_c(python, name, state):
+    """A scheduler that stops a job, a terminal that is closed: what was trained is saved; nohup is respected."""
+    done = python("-c", ENDED, name, state)
+    if state == "ignored":
+        assert done.returncode == 0, done.stderr
+        assert Path("run/run.json").exists()
+        return
+    assert "TrainingInterrupted: Stopped after 1 of 2 epochs. Continue: zoo train --resume" in done.stderr
+    assert checkpoint.read(Path("run")).epoch == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_the_program_has_taken_stays_its_own(number):
+    """Notebooks and schedulers have handlers of their own; afterwards all are as they were."""
+    heard = []
+    before = signal.signal(number, lambda *_: heard.append(number))
+    own = signal.getsignal(number)
+    try:
+        with Interruption() as interruption:
+            signal.raise_signal(number)
+        assert not interruption.requested
+        assert heard == [number]
+        assert signal.getsignal(number) is own
+    finally:
+        signal.signal(number, before)
+
+
 def test_continued_run_is_a_finished_run(stopped, tiny_digits):
     """Its record says where it was continued; the checkpoint and litter are gone; it is not continued twice."""
     (stopped / ".zoo-0123.npz").write_bytes(b"half a checkp")
