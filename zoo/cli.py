@@ -174,7 +174,7 @@ def predict_command(run: str, images: tuple[Path, ...], output: Path | None, as_
     load_tensorflow()
     from zoo.evaluation.predict import predict
 
-    report_result(as_json, predict(run, images, output=output), show.print_predictions)
+    report_result(as_json, predict(run, images, output=output, announce=announce), show.print_predictions)
 
 
 @main.group("runs", cls=ReportingGroup, invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]")

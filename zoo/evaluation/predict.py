@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ import numpy as np
 from PIL import Image
 
 from zoo import registry
-from zoo.errors import ImageError, ModelError
-from zoo.evaluation.digits import prepare_digit
+from zoo.data.appearance import Preprocessing
+from zoo.errors import ImageError, ModelError, RunError
 from zoo.evaluation.images import load_image, prepare_photo
+from zoo.evaluation.outputs import Outputs
 from zoo.evaluation.picture_names import picture_paths
+from zoo.evaluation.preparation import Prepare, Shape, caution_of, preparation
 from zoo.files import atomic_path
 from zoo.report.text import printable
 from zoo.spec import Run
@@ -24,13 +27,9 @@ from zoo.tasks.task import SceneTask
 from zoo.training.saving import load_run
 
 SCHEMA, SCENE_SCHEMA = "zoo.predictions/1", "zoo.scene_predictions/1"
-DIGIT_DATASETS = ("mnist", "digits")
 
 BATCH = 128
 """Images per call of the model: more would only take more memory."""
-
-Shape = tuple[int, int, int]
-Prepare = Callable[[Image.Image, Shape], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -49,23 +48,30 @@ class Prediction:
 
 
 def predict(
-    run: Run | str | Path, images: Sequence[str | os.PathLike[str]], *, output: str | Path | None = None
+    run: Run | str | Path,
+    images: Sequence[str | os.PathLike[str]],
+    *,
+    output: str | Path | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Ask a run's model about image files, each prepared as the images it was trained on were.
 
-    Handwritten digits go through MNIST's own preparation (`prepare_digit`), anything else is resized.
+    How, was measured on those images and is recorded in the run (`zoo.data.appearance`): drawings in MNIST's manner go
+    through MNIST's own preparation (`prepare_digit`), anything else is resized.
 
     Args:
         run: a `Run`, its folder, or the folder's name inside ``runs/``.
         images: files.
         output: for a model that finds places in images, the folder for its pictures; the current one if not given.
+        announce: told of each picture that is light where the training images are dark, or the other way; without it,
+            that is a Python warning.
 
     Returns:
         A JSON-able document: `class_names`, and `predictions`, one per file in the same order. A classifier's hold
         `label` and `probabilities`; those of a detector `objects`, of a segmenter `pixels`, and both a `picture`.
 
     Raises:
-        RunError: there is no such run, or its model cannot be read.
+        RunError: there is no such run, or its model or its record cannot be read.
         ImageError: a file cannot be read as an image; the message names it. Or a picture cannot be written.
     """
     run = run if isinstance(run, Run) else load_run(run)
@@ -73,12 +79,19 @@ def predict(
     kind = task_for(document["task"])
     if issubclass(kind, SceneTask):
         return predict_scenes(run, kind, images, Path(output or "."))
+    preprocessing, tell = _preprocessing(run), announce or warnings.warn
+
+    def look(path: str | os.PathLike[str], image: np.ndarray) -> None:
+        if caution := caution_of(preprocessing, image):
+            tell(f"{printable(path)}: {caution}")
+
     predictions = predict_images(
         run.model,
         images,
         image_shape=tuple(run.model.input_shape[1:]),
         class_names=document["class_names"],
-        prepare=prepare_digit if document["dataset"] in DIGIT_DATASETS else prepare_photo,
+        prepare=preparation(preprocessing),
+        look=look,
     )
     return {
         "schema": SCHEMA,
@@ -96,28 +109,36 @@ def predict_images(
     image_shape: Shape,
     class_names: Sequence[str],
     prepare: Prepare,
+    look: Callable[[str | os.PathLike[str], np.ndarray], None] | None = None,
 ) -> list[Prediction]:
     """Classify image files, one `Prediction` for each path, in the same order.
 
     Args:
-        model: takes raw 0..255 images (N, H, W, C), float32, and returns logits (N, classes).
+        model: takes raw 0..255 images (N, H, W, C), float32, and returns logits (N, classes); or probabilities, where
+            all are at least 0 and each row sums to 1.
         paths: image files. All are read before the model is asked, so a bad one costs no waiting.
         image_shape: (H, W, C) that the model takes.
         class_names: one per class.
         prepare: brings an opened image to `image_shape`, uint8: `prepare_digit`, `prepare_photo`, or
             a function of one's own.
+        look: is shown each path and its prepared image.
 
     Raises:
         ImageError: a file cannot be read as an image, or shows no digit; the message names it.
         ModelError: the model's output is not (N, classes) logits, or not finite.
     """
     images = [prepared(path, image_shape, prepare) for path in paths]
+    for path, image in zip(paths, images, strict=True):
+        if look:
+            look(path, image)
     predictions: list[Prediction] = []
     for start in range(0, len(images), BATCH):
         batch = np.stack(images[start : start + BATCH]).astype(np.float32)
         logits = np.asarray(model(batch, training=False)).astype(np.float64)
         _check_logits(logits, len(batch), len(class_names))
-        for path, row in zip(paths[start : start + BATCH], softmax(logits), strict=True):
+        are_probabilities = Outputs(logits, 0.0).kind == "probabilities"
+        rows = logits if are_probabilities else softmax(logits)
+        for path, row in zip(paths[start : start + BATCH], rows, strict=True):
             index = int(row.argmax())
             predictions.append(Prediction(os.fspath(path), class_names[index], index, tuple(row.tolist())))
     return predictions
@@ -171,6 +192,19 @@ def prepared(path: str | os.PathLike[str], image_shape: Shape, prepare: Prepare)
         return prepare(image, image_shape)
     except ImageError as error:  # it knows the picture, not the file that it came from
         raise ImageError(f"{printable(path)}: {error}") from error
+
+
+def _preprocessing(run: Run) -> Preprocessing:
+    """How the run's training images looked; a run that does not record it follows its data set's name."""
+    document = run.document
+    if "preprocessing" not in document:
+        return Preprocessing.by_name(document["dataset"])
+    try:
+        return Preprocessing.from_dict(document["preprocessing"])
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{run.folder / 'run.json'} cannot be read: {error}. Train again, or take the field out."
+        ) from error
 
 
 def _check_logits(logits: np.ndarray, images: int, classes: int) -> None:

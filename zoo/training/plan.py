@@ -14,6 +14,7 @@ import keras
 from zoo import registry
 from zoo.data import Dataset
 from zoo.data import load as load_dataset
+from zoo.data.appearance import Preprocessing
 from zoo.errors import RecipeError, RunError
 from zoo.spec import ModelSpec, Origin, Recipe
 from zoo.training.checkpoint import FILE, Checkpoint
@@ -21,7 +22,6 @@ from zoo.training.saving import load_run
 
 SCHEMA = "zoo.run/1"
 OWN = Origin("yours")
-DIGIT_DATASETS = ("mnist", "digits")
 
 
 @dataclass(frozen=True)
@@ -194,10 +194,10 @@ def check_same_data(checkpoint: Checkpoint, data: Dataset) -> None:
             )
 
 
-def cautions(plan: Plan, data: Dataset) -> list[str]:
+def cautions(plan: Plan, preprocessing: Preprocessing) -> list[str]:
     """Return what a user should know before this training starts, one sentence each."""
     lines = []
-    if plan.recipe.flip != "none" and data.name in DIGIT_DATASETS:
+    if plan.recipe.flip != "none" and preprocessing.kind == "digit":
         lines.append(
             f"flip={plan.recipe.flip} mirrors digits: a mirrored 2 is no 2, and a 6 upside down is a 9. "
             "Expect a worse model."

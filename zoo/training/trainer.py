@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from zoo.data import Dataset
+from zoo.data.appearance import Preprocessing, preprocessing_of
 from zoo.environment import environment
 from zoo.errors import RecipeError, RunError
 from zoo.recipe import plain
@@ -124,16 +125,19 @@ class _Work:
         data_began = time.perf_counter()
         data = self.plan.load_data(loaded, self.announce)
         recipe = self.plan.recipe.override(dataset=data.name)
-        parts = split(data, recipe, self.plan.limit)
-        data_s = time.perf_counter() - data_began
         plan = self.plan
+        parts = split(data, recipe, plan.limit)
+        is_scene = plan.spec.task != "classification"
+        preprocessing = Preprocessing() if is_scene else preprocessing_of(parts.train.images, data.name)
+        data_s = time.perf_counter() - data_began
         session = Session(
             plan.spec, recipe, self.placement, data, parts, network=plan.network, keep_scaling=plan.keep_scaling
         )
         self._session = session
-        for caution in (*cautions(plan, data), *session.cautions):
+        for caution in (*cautions(plan, preprocessing), *session.cautions):
             (warnings.warn if self.announce is _say_nothing else self.announce)(caution)
         self.document = {**plan.to_dict(), "dataset": data.name, "recipe_values": session.recipe}
+        self.document["preprocessing"] = preprocessing.to_dict()
         self.document |= _circumstances(plan.spec, self.placement, data, parts)
         if self.checkpoint is not None:
             self._go_back(session, data)
