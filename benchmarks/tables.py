@@ -1,9 +1,9 @@
-"""Puts the measured tables into README.md, targets.md and peers/peers.md, from the committed records.
+"""Puts the measured tables into README.md, docs/reference/, targets.md and peers/peers.md, from the committed records.
 
     python benchmarks/tables.py            writes them
     python benchmarks/tables.py --check    exits 1 if other ones stand there
 
-In the README, what stands between a line ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced.
+In the README and the documentation, what stands between a line ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from zoo.spec import ModelSpec
 
 FOLDER = Path(__file__).resolve().parent
 README = FOLDER.parent / "README.md"
+REFERENCE = FOLDER.parent / "docs" / "reference"
 SERIES = FOLDER / "series-mnist.json", FOLDER / "series-fashion-mnist.json"
 SCENES = FOLDER / "series-mnist-scenes.json"
 BATCH = 128
@@ -67,14 +68,16 @@ PEER_HEADERS = (
     "model", "precision", "batch", "zoo", "best Keras", "best PyTorch", "best JAX", "× fit", "× best Keras",
     "× best PyTorch", "× best JAX",
 )  # fmt: skip
-PUBLISHED_HEADERS = ("name", "paper", "input", "parameters", "10^9 MACs", "others count")
+PUBLISHED_HEADERS = ("name", "paper", "input", "parameters", "10^9 MACs", "10^9 MACs elsewhere")
 SERIES_HEADERS = (
     "model", "paper", "parameters", "MACs", "accuracy, %", "training, s", "to 99%, s", "n", "one image, ms",
     "Fashion-MNIST, %",
 )  # fmt: skip
+HEADLINE = ("mlp", "lenet5", "speedrun", "simple_cnn", "googlenet_small", "vgg_small", "resnet20", "marathon")
+HEADLINE_HEADERS = ("model", "paper", "parameters", "test accuracy, %", "training, s", "n")
 SCENES_HEADERS = ("model", "paper", "parameters", "MACs", "AP50", "AP (COCO)", "mean IoU", "training, s", "n")
 HEADERS = (
-    "model", "training, float32", "training, bfloat16", "answering, float32", "answering, bfloat16", "one image, ms",
+    "model", "training, float32", "training, bfloat16", "inference, float32", "inference, bfloat16", "one image, ms",
 )  # fmt: skip
 
 
@@ -90,6 +93,57 @@ def published_table() -> list[str]:
         others = ", ".join(dict.fromkeys(f"{cited.macs / 1e9:.3g}" for cited in spec.cited_macs))
         rows.append((spec.name, paper, size, f"{spec.params:,}", f"{spec.macs / 1e9:.2f}", others))
     return markdown.table(PUBLISHED_HEADERS, rows, right=[False, False, False, True, True, True])
+
+
+def headline_table(record: Mapping[str, Any]) -> list[str]:
+    """Return the lines of the README's table: what some of the classifiers reach by their default recipes."""
+    own, rows = _by_recipe(record), []
+    for name in HEADLINE:
+        spec, runs = registry.get(name), own[name, "default"]
+        accuracy, seconds = _mean_of(runs, "test_accuracy", 100), _mean_of(runs, "train_s")
+        rows.append((name, _cited(spec), f"{runs[0]['params']:,}", accuracy, seconds, str(len(runs))))
+    return [
+        *markdown.table(HEADLINE_HEADERS, rows, right=[False, False] + [True] * 4),
+        "",
+        "MNIST, default recipes: mean ± standard deviation of n seeds. Our own networks and recipes were chosen by "
+        f"these test images. {_circumstances(record)}",
+    ]
+
+
+def headline_speed(document: Mapping[str, Any], speedrun: Mapping[str, Any]) -> list[str]:
+    """Return the README's sentences about speed: the smallest and the largest multiple of each table column."""
+    found: dict[str, list[float]] = {"fit": [], **{word: [] for word in peers.RIVALS.values()}}
+    for name in dict.fromkeys(row["model"] for row in document["rows"]):
+        model = peers.Model(name, document["rows"])
+        for batch, precision in model.columns:
+            zoo = model.of("zoo", batch, precision)
+            sides = {word: model.best(word, batch, precision) for word in peers.RIVALS.values()}
+            if precision == "float32":
+                sides["fit"] = model.of("keras fit", batch, "float32")
+            for word, side in sides.items():
+                values = peers.ratio(side, zoo)
+                if values is not None:
+                    found[word].append(values[0])
+    fit, pytorch, jax = (f"{min(found[word]):.2f} to {max(found[word]):.2f}" for word in ("fit", "pytorch", "jax"))
+    return [
+        f"On two cores zoo trains the same networks {fit} times as fast as Keras `fit` as tutorials write it, in "
+        "float32, with the [same accuracy](benchmarks/agreement.md). Against the best of several PyTorch variants it "
+        f"is {pytorch} times as fast, against JAX {jax}: medians of {document['rounds']} rounds, "
+        "[every row](docs/reference/speed.md).",
+        "",
+        f"`zoo train speedrun` reaches {_fastest(speedrun, 'default')} of training; with `--recipe 99.6` it reaches "
+        f"{_fastest(speedrun, '99.6')}: test accuracy on MNIST, means of ten seeds, [on the same two "
+        "cores](benchmarks/speedrun.md).",
+    ]
+
+
+def _fastest(record: Mapping[str, Any], recipe: str) -> str:
+    """Return the accuracy and the seconds of a recipe of speedrun, means of ten seeds."""
+    row = next(row for row in record["rows"] if (row["model"], row["recipe"]) == ("speedrun", recipe))
+    accuracy, seconds = (row[name] for name in ("test_accuracy", "train_s"))
+    if len(accuracy) != 10 or len(seconds) != 10:
+        sys.exit(f"speedrun.json has not ten seeds of the recipe {recipe}. Run benchmarks/speedrun.py --seeds 10.")
+    return f"{statistics.fmean(accuracy):.2%} after {statistics.fmean(seconds):.1f} s"
 
 
 def series_table(record: Mapping[str, Any], fashion: Mapping[str, Any]) -> list[str]:
@@ -115,17 +169,17 @@ def series_table(record: Mapping[str, Any], fashion: Mapping[str, Any]) -> list[
     return [
         *markdown.table(SERIES_HEADERS, rows, right=[False, False] + [True] * 8),
         "",
-        "Test accuracy on MNIST in percent after the recipe's last pass, and seconds of training: mean ± standard "
+        "Test accuracy on MNIST in percent after the recipe's last epoch, and seconds of training: mean ± standard "
         "deviation of n seeds; – where it has not been measured, or not every seed gets there. To 99%: until the end "
-        "of the pass after which the test images reach it. Our own networks and recipes were chosen by these test "
-        "images ([notes](benchmarks/NOTES.md)), so a little of their accuracy may be luck. One image: the median "
+        "of the epoch after which the test images reach it. Our own networks and recipes were chosen by these test "
+        "images ([notes](../../benchmarks/NOTES.md)), so a little of their accuracy may be luck. One image: the median "
         "latency in float32. Fashion-MNIST: by the same recipe, or by "
         "`fashion` where the model has one, which may build a smaller network; one seed.",
         "",
         *_together(record.get("ensemble")),
         f"{_circumstances(record)} `python benchmarks/series.py --again --keep runs/series` measures it anew, with "
-        "`--dataset fashion_mnist --seeds 1` the last column; the records: [MNIST](benchmarks/series-mnist.json), "
-        "[Fashion-MNIST](benchmarks/series-fashion-mnist.json).",
+        "`--dataset fashion_mnist --seeds 1` the last column; the records: [MNIST](../../benchmarks/series-mnist.json), "
+        "[Fashion-MNIST](../../benchmarks/series-fashion-mnist.json).",
     ]
 
 
@@ -164,7 +218,7 @@ def scenes_table(record: Mapping[str, Any]) -> list[str]:
         "",
         "2,000 test scenes of 64x64 pixels, in percent, and seconds of training: mean ± standard deviation of n seeds. "
         f"{_circumstances(record)} `python benchmarks/series.py --again --dataset mnist_scenes` measures it anew; "
-        "[the record](benchmarks/series-mnist-scenes.json).",
+        "[the record](../../benchmarks/series-mnist-scenes.json).",
     ]
 
 
@@ -227,7 +281,7 @@ def speed_table(document: Mapping[str, Any]) -> list[str]:
         + markdown.plain_text(benchmark_sentences.procedure(document)),
         "",
         f"{markdown.plain_text(benchmark_sentences.machine(document))}, {document['date']}. Not run on a GPU. "
-        f"{markdown.code(document['command'])}; [the record](benchmarks/records/standard.jsonl).",
+        f"{markdown.code(document['command'])}; [the record](../../benchmarks/records/standard.jsonl).",
     ]
 
 
@@ -318,17 +372,25 @@ def pages() -> dict[Path, str]:
     beside = FOLDER / "peers"
     measured = json.loads((beside / "peers.json").read_text(encoding="utf-8"))
     speed = speed_table(record.read(FOLDER / "records" / "standard.jsonl"))
-    readme = with_tables(
-        README.read_text(encoding="utf-8"),
-        {
-            "peers": peers_table(measured),
-            "speed": speed,
+    mnist, fashion = (json.loads(path.read_text(encoding="utf-8")) for path in SERIES)
+    speedrun = json.loads((FOLDER / "speedrun.json").read_text(encoding="utf-8"))
+    scenes = json.loads(SCENES.read_text(encoding="utf-8"))
+    tables = {
+        README: {"speed": headline_speed(measured, speedrun), "headline": headline_table(mnist)},
+        REFERENCE / "models.md": {
+            "series": series_table(mnist, fashion),
+            "scenes": scenes_table(scenes),
             "photographs": published_table(),
-            "scenes": scenes_table(json.loads(SCENES.read_text(encoding="utf-8"))),
-            "series": series_table(*(json.loads(path.read_text(encoding="utf-8")) for path in SERIES)),
         },
-    )
-    return {README: readme, FOLDER / "targets.md": targets(measured), beside / "peers.md": peers.markdown(measured)}
+        REFERENCE / "speed.md": {"peers": peers_table(measured), "speed": speed},
+    }
+    filled = {path: with_tables(path.read_text(encoding="utf-8"), contents) for path, contents in tables.items()}
+    return {**filled, FOLDER / "targets.md": targets(measured), beside / "peers.md": peers.markdown(measured)}
+
+
+def stale() -> dict[Path, str]:
+    """Return the files that do not hold what they should, with what that is."""
+    return {path: text for path, text in pages().items() if _held(path) != text}
 
 
 def _held(path: Path) -> str | None:
@@ -336,10 +398,16 @@ def _held(path: Path) -> str | None:
 
 
 def with_tables(text: str, contents: Mapping[str, list[str]]) -> str:
-    """Return the text with what stands between the markers replaced."""
+    """Return the text with what stands between the markers replaced.
+
+    Raises:
+        SystemExit: a table has no place in the text, so that it would be held against nothing.
+    """
     for name, lines in contents.items():
         marker = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        text = marker.sub(lambda found, lines=lines: found[1] + "\n".join(lines) + "\n" + found[2], text)  # type: ignore[misc]
+        text, count = marker.subn(lambda found, lines=lines: found[1] + "\n".join(lines) + "\n" + found[2], text)  # type: ignore[misc]
+        if count != 1:
+            sys.exit(f"The table '{name}' has {count} places in its page. Give it one: <!-- table: {name} -->.")
     return text
 
 
@@ -347,10 +415,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if they are others")
     arguments = parser.parse_args()
-    stale = {path: text for path, text in pages().items() if _held(path) != text}
+    others = stale()
     if arguments.check:
-        sys.exit(f"Not as the records say: {', '.join(path.name for path in stale)}." if stale else 0)
-    for path, text in stale.items():
+        sys.exit(f"Not as the records say: {', '.join(path.name for path in others)}." if others else 0)
+    for path, text in others.items():
         atomic_write(path, text)
 
 

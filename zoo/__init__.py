@@ -1,11 +1,12 @@
 """zoo: classic convolutional networks for TensorFlow and Keras 3, to train, measure and extend.
 
->>> import zoo
->>> zoo.list_models("lenet*")
-['lenet5']
->>> run = zoo.train("lenet5")  # doctest: +SKIP
->>> run.metrics["test_accuracy"]  # doctest: +SKIP
-0.9917
+Examples:
+    >>> import zoo
+    >>> zoo.list_models("lenet*")
+    ['lenet5']
+    >>> run = zoo.train("lenet5")  # doctest: +SKIP
+    >>> run.metrics["test_accuracy"]  # doctest: +SKIP
+    0.9917
 
 Importing zoo imports neither TensorFlow nor Keras: each name below loads what it needs when first used.
 """

@@ -14,6 +14,8 @@ from typing import Any
 from zoo.errors import RecipeError, UnknownNameError, ZooError, suggestion
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+"""Keras' dtype policies that a model may be built and trained with."""
+
 SCALINGS = ("unit", "standard", "none")
 SCHEDULES = ("constant", "cosine", "one_cycle", "reduce_on_plateau")
 LOSSES = ("cross_entropy", "squared_error")

@@ -65,6 +65,7 @@ class Origin:
 
 
 BUILT_IN = Origin("cnn-zoo")
+"""The origin of the models that zoo itself provides."""
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,8 @@ class Check:
         return Result(self.name, "failed" if faults else "passed", "\n".join(faults))
 
 
-CHECKS: dict[str, Check] = {}  # by name, in the order in which they run
+CHECKS: dict[str, Check] = {}
+"""The checks by name, in the order in which they run."""
 
 
 def check(*, slow: bool = False) -> Callable[[Callable[[ModelSpec], Iterator[str]]], Callable[[Subject], Result]]:
