@@ -3,7 +3,8 @@
     python benchmarks/tables.py            writes them
     python benchmarks/tables.py --check    exits 1 if other ones stand there
 
-In the README and the documentation, what stands between a line ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced.
+In the README and the documentation, what stands between the lines ``<!-- table: NAME -->`` and ``<!-- end -->`` is
+replaced.
 """
 
 from __future__ import annotations
@@ -178,8 +179,8 @@ def series_table(record: Mapping[str, Any], fashion: Mapping[str, Any]) -> list[
         "",
         *_together(record.get("ensemble")),
         f"{_circumstances(record)} `python benchmarks/series.py --again --keep runs/series` measures it anew, with "
-        "`--dataset fashion_mnist --seeds 1` the last column; the records: [MNIST](../../benchmarks/series-mnist.json), "
-        "[Fashion-MNIST](../../benchmarks/series-fashion-mnist.json).",
+        "`--dataset fashion_mnist --seeds 1` the last column; the records: "
+        "[MNIST](../../benchmarks/series-mnist.json), [Fashion-MNIST](../../benchmarks/series-fashion-mnist.json).",
     ]
 
 

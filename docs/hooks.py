@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import html
 import importlib.resources
 import importlib.util
 import inspect
@@ -26,6 +27,8 @@ from mkdocs.structure.pages import Page
 
 LOG = logging.getLogger("mkdocs.hooks")
 PUBLIC = ("zoo", "zoo.spec", "zoo.testing", "zoo.layers", "zoo.tasks.detectors")
+# Pages whose tables need the room of the table of contents
+WIDE = ("recipes.md", "reference/models.md", "reference/recipe-fields.md", "reference/speed.md")
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 LINK = re.compile(r"(\]\()([^)\s#:]+)(#[^)\s]*)?(\))")
@@ -52,6 +55,8 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     source = _source(page.file.src_uri)
     if page.file.generated_by is not None:
         page.meta.setdefault("search", {"exclude": True})
+    if page.file.src_uri in WIDE or page.file.generated_by is not None:
+        page.meta.setdefault("hide", ["toc"])
     for name, write in GENERATED.items():
         if (marker := f"<!-- generated: {name} -->") in markdown:
             markdown = markdown.replace(marker, write())
@@ -131,8 +136,8 @@ def _fields(kind: Any, prefix: str = "") -> Iterator[tuple[str, ...]]:
             continue
         facts = field.metadata
         meaning = facts.get("meaning", "")
-        values = ", ".join(f"`{word}`" for word in facts.get("choices", ()) if word) or _range(facts)
-        yield f"`{prefix}{field.name}`", f"`{field.type}`", f"`{default!r}`", values, meaning
+        values = ", ".join(_code(word) for word in facts.get("choices", ())) or _range(facts)
+        yield _code(prefix + field.name), _code(str(field.type)), _code(repr(default)), values, html.escape(meaning)
 
 
 def _range(facts: Mapping[str, Any]) -> str:
@@ -164,14 +169,15 @@ def _below(group: click.Group, context: click.Context) -> Iterator[tuple[click.C
 
 
 def _command(context: click.Context, command: click.Command) -> str:
-    records = [record for each in command.get_params(context) if (record := each.get_help_record(context))]
+    options = [each for each in command.get_params(context) if isinstance(each, click.Option)]
+    records = [record for each in options if (record := each.get_help_record(context))]
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     return "\n\n".join(
         [
             f"## {context.command_path}",
             inspect.cleandoc(command.help or ""),
             f"```text\n{usage}\n```",
-            _table(("option", ""), ((f"`{names}`", help_text) for names, help_text in records)),
+            _table(("option", "meaning"), ((_code(names), html.escape(text)) for names, text in records)),
         ]
     )
 
@@ -196,7 +202,7 @@ def _heading(name: str, schema: Mapping[str, Any]) -> str:
 
 def _properties(schema: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, ...]]:
     for name, facts in schema.get("properties", {}).items():
-        yield f"`{prefix}{name}`", _type(facts), facts.get("description", "")
+        yield _code(prefix + name), _type(facts), facts.get("description", "")
         items = facts.get("items", {})
         yield from _properties(facts, f"{prefix}{name}.")
         yield from _properties(items, f"{prefix}{name}[].")
@@ -207,9 +213,9 @@ def _type(facts: Mapping[str, Any]) -> str:
     if "$ref" in facts:
         return facts["$ref"].rpartition("/")[2]
     if "const" in facts:
-        return f"`{facts['const']}`"
+        return _code(str(facts["const"]))
     if "enum" in facts:
-        return ", ".join(f"`{json.dumps(value)}`" for value in facts["enum"])
+        return ", ".join(_code(json.dumps(value)) for value in facts["enum"])
     kinds = facts.get("type", facts.get("anyOf", "any"))
     if not isinstance(kinds, list):
         kinds = [kinds]
@@ -221,7 +227,12 @@ def _type(facts: Mapping[str, Any]) -> str:
 
 def _table(headers: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
     lines = [headers, tuple("---" for _ in headers), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(cell.replace("|", "&#124;") for cell in line) + " |" for line in lines)
+
+
+def _code(text: str) -> str:
+    """Return text as code that may stand in a table: between backticks a vertical bar would end the cell."""
+    return f"<code>{html.escape(text, quote=False)}</code>"
 
 
 GENERATED: dict[str, Callable[[], str]] = {

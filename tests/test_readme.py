@@ -1,8 +1,8 @@
 """What the README, the documentation and CONTRIBUTING print works as printed.
 
 A page's ``bash`` and ``python`` blocks are executed, one after the other in one folder. Blocks in ``sh`` and ``py`` are
-not: they take minutes, need a network, or hold a name that stands for something else. Of zoo's commands in them, the command
-and its options must exist.
+not: they take minutes, need a network, or hold a name that stands for something else. Of zoo's commands in them, the
+command and its options must exist.
 """
 
 from __future__ import annotations
@@ -186,6 +186,20 @@ def test_a_table_without_a_place_is_an_error():
     """A page that has lost its markers is held against nothing, and says so."""
     with pytest.raises(SystemExit, match="The table 'series' has 0 places in its page"):
         _tables().with_tables("No table here.", {"series": ["| a |"]})
+
+
+def test_links_lead_to_files():
+    """Of the README, which MkDocs does not read."""
+    targets = re.findall(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"", README)
+    paths = {markdown or picture for markdown, picture in targets}
+    assert len(paths) > 20
+    for path in paths:
+        assert (ROOT / path).is_file(), path
+
+
+def test_the_first_screen_of_the_readme_has_a_picture():
+    """Before the first block of commands."""
+    assert "](docs/pictures/" in README.partition("```bash")[0]
 
 
 def test_pictures_are_small_and_used():
