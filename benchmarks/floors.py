@@ -49,7 +49,7 @@ KINDS = {
 def measure_machine(precision: str) -> dict[str, float]:
     """Return the FLOP/s of a large matrix product in that precision, and the bytes per second of a large copy."""
     from zoo.benchmarking.hardware import measure_peaks
-    from zoo.recipe import Recipe
+    from zoo.spec.recipe import Recipe
     from zoo.training.devices import place
 
     dtype = precision.removeprefix("mixed_")

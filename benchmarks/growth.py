@@ -41,7 +41,7 @@ def worker(request: Mapping[str, Any]) -> dict[str, Any]:
     import psutil
 
     from zoo.data import Dataset, Split
-    from zoo.recipe import Recipe
+    from zoo.spec.recipe import Recipe
 
     images, labels = np.load(request["images"], mmap_mode="r"), np.load(request["labels"])
     few = Split(np.array(images[:500]), labels[:500])

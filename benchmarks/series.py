@@ -26,11 +26,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo import anatomy, data, registry
+from zoo import data, registry
 from zoo.environment import environment
 from zoo.errors import suggestion
 from zoo.files import atomic_write
-from zoo.recipe import plain
+from zoo.inspection import anatomy
+from zoo.spec.recipe import plain
 from zoo.tasks import task_for
 
 FOLDER = Path(__file__).resolve().parent

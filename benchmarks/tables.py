@@ -24,7 +24,8 @@ from typing import Any
 from zoo import registry
 from zoo.benchmarking import record
 from zoo.files import atomic_write
-from zoo.report import benchmark_sentences, markdown
+from zoo.report.benchmark import sentences as benchmark_sentences
+from zoo.report.shared import markdown
 from zoo.spec import ModelSpec
 
 FOLDER = Path(__file__).resolve().parent

@@ -23,7 +23,7 @@ Epoch = Callable[[], float]
 def zoo_epoch(name: str, data: zoo.Dataset, recipe: Recipe) -> Epoch:
     """Return an epoch of zoo's compiled loop, warmed up; loss and accuracy included."""
     from zoo.training.devices import place
-    from zoo.training.epoch import Totals
+    from zoo.training.loop import Totals
     from zoo.training.session import Session, split
 
     spec = registry.get(name)

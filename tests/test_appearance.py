@@ -15,11 +15,11 @@ from PIL import Image
 from zoo import data
 from zoo.data.appearance import MNIST_FORM, Preprocessing, preprocessing_of
 from zoo.errors import RunError
-from zoo.evaluation.images import prepare_digit, prepare_photo
 from zoo.evaluation.predict import predict, predict_images
-from zoo.evaluation.preparation import preparation
+from zoo.imaging.load import prepare_digit, prepare_photo
+from zoo.imaging.preparation import preparation
+from zoo.runs.folder import load_run
 from zoo.spec import Run
-from zoo.training.saving import load_run
 from zoo.training.trainer import train
 
 Form = Callable[[np.ndarray], np.ndarray]

@@ -16,9 +16,9 @@ from zoo.tasks import task_for
 from zoo.tasks.detectors import YoloV1
 from zoo.training import trainer
 from zoo.training.devices import place
-from zoo.training.epoch import EVALUATION_BATCH, CompiledEvaluation
-from zoo.training.feeds import Resident
+from zoo.training.input_pipeline import Resident
 from zoo.training.interruption import TrainingInterrupted
+from zoo.training.loop import EVALUATION_BATCH, CompiledEvaluation
 from zoo.training.session import Parts, Session
 from zoo.training.trainer import train
 

@@ -137,7 +137,7 @@ def test_a_device_that_never_settles_is_said_to_be_unsteady():
 @pytest.mark.parametrize("mode", ["train", "infer"])
 def test_tracing_is_never_in_the_steady_figures(mode):
     """A model whose graph takes half a second to trace: all of that is in the first call."""
-    from zoo.benchmarking.work import measure_cell
+    from zoo.benchmarking.worker import measure_cell
 
     _register_slow_to_trace()
     result = measure_cell(vars(Cell("slow_to_trace", mode, "float32", False, 16, "cpu")), seconds=0.2)
@@ -168,7 +168,7 @@ def _register_slow_to_trace() -> None:
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_half_precision_is_recorded_as_it_runs(precision):
     """The compute dtype, and that float16 has its loss scaled."""
-    from zoo.benchmarking.work import measure_cell
+    from zoo.benchmarking.worker import measure_cell
 
     result = measure_cell(vars(Cell("mlp", "train", precision, False, 32, "cpu")), seconds=0.05)
     assert result["resolved"]["compute_dtype"] == precision.removeprefix("mixed_")
@@ -177,7 +177,7 @@ def test_half_precision_is_recorded_as_it_runs(precision):
 
 def test_the_peak_is_of_this_machine():
     """Positive for each dtype that was asked for, and no device's facts on a CPU."""
-    from zoo.benchmarking.work import describe_machine
+    from zoo.benchmarking.worker import describe_machine
 
     machine = describe_machine("cpu", ["float32", "bfloat16"])
     assert set(machine["peaks"]) == {"float32", "bfloat16"}
@@ -397,7 +397,7 @@ def test_halving_has_an_end(processes):
 
 def test_a_batch_larger_than_the_memory_is_not_even_drawn():
     """The images alone would fill the machine, and take others down with them."""
-    from zoo.benchmarking.work import measure_cell
+    from zoo.benchmarking.worker import measure_cell
 
     with pytest.raises(MemoryError, match="a batch of 1,000,000,000,000 images is"):
         measure_cell(vars(Cell("mlp", "infer", "float32", False, 10**12, "cpu")), seconds=0.1)

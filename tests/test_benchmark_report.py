@@ -14,13 +14,14 @@ import pytest
 from benchmark_samples import ENVIRONMENT, cell, document, failed_cell, training
 from test_report_page import CHROMIUM, Reader, browse
 
-from zoo.report import benchmark_tables, markdown
-from zoo.report.benchmark_columns import cell_table, training_table
-from zoo.report.benchmark_page import benchmark_page
-from zoo.report.benchmark_plots import throughput_figure
-from zoo.report.benchmark_tables import benchmark_csv, benchmark_markdown, print_benchmark
-from zoo.report.labels import Box, apart, place
-from zoo.report.numbers import compact, significant
+from zoo.report.benchmark import tables as benchmark_tables
+from zoo.report.benchmark.columns import cell_table, training_table
+from zoo.report.benchmark.page import benchmark_page
+from zoo.report.benchmark.plots import throughput_figure
+from zoo.report.benchmark.tables import benchmark_csv, benchmark_markdown, print_benchmark
+from zoo.report.shared import markdown
+from zoo.report.shared.labels import Box, apart, place
+from zoo.report.shared.numbers import compact, significant
 
 HOSTILE = "<b>|x\x1b[31m`*_y_"
 MEASURED = (

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from built_in_models import LARGE, SMALL
 
-from zoo import anatomy, load_run, register, registry
+from zoo import load_run, register, registry
 from zoo.errors import ModelError, RecipeError
+from zoo.inspection import anatomy
 from zoo.layers import LocalResponseNormalization
 from zoo.tasks.classification import Classification
 from zoo.training.trainer import train
@@ -294,7 +295,7 @@ def test_a_saved_network_with_a_layer_of_zoos_opens_in_another_process(python, t
     """Keras finds the class by its registered name, which nobody has imported there."""
     small = registry.create("googlenet", input_shape=(32, 32, 3), num_classes=2)
     small.save(tmp_path / "model.keras")
-    load = "import sys; from pathlib import Path; from zoo.training.loading import load_model"
+    load = "import sys; from pathlib import Path; from zoo.runs.serialization import load_model"
     result = python("-c", f"{load}; print(load_model(Path(sys.argv[1])).name)", tmp_path / "model.keras")
     assert result.stdout.strip() == "googlenet", result.stderr
 

@@ -91,7 +91,7 @@ def test_train_for_a_person_ends_with_the_accuracy_the_folder_and_the_report(zoo
 def test_report_that_fails_takes_nothing_from_the_run(zoo, tmp_path, monkeypatch):
     """The run is there, the error is said, and the exit code is that of the training."""
     from zoo.errors import RunError
-    from zoo.evaluation import metrics
+    from zoo.evaluation import evaluate as metrics
 
     def full(run):
         raise RunError("No space left.")

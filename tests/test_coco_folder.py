@@ -13,9 +13,9 @@ from pycocotools import mask as coco
 
 from zoo import data
 from zoo.data import dataset as dataset_module
-from zoo.data.annotated import SIDE, common_size
-from zoo.data.scenes import Layout, draw_scenes
-from zoo.data.segmentations import decode_segmentation
+from zoo.data.formats.annotated import SIDE, common_size
+from zoo.data.formats.segmentations import decode_segmentation
+from zoo.data.sources.scenes import Layout, draw_scenes
 from zoo.errors import DataError
 from zoo.tasks import task_for
 
@@ -344,7 +344,7 @@ def test_the_commands_of_the_guide_are_as_typed(zoo, written):
 def test_an_image_without_objects_misses_none():
     """A detector's accuracy on it is 1, whatever it says there."""
     from zoo import registry
-    from zoo.recipe import Recipe
+    from zoo.spec.recipe import Recipe
 
     task = task_for("detection").of(Recipe(), np.zeros(0), 10, spec=registry.get("ssd"), image_shape=(64, 64, 1))
     outputs = np.zeros((2, *registry.get("ssd").detector.output_shape((64, 64, 1), 10)), np.float32)

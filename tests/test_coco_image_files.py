@@ -11,7 +11,7 @@ from PIL import Image, features
 
 from zoo import data
 from zoo.errors import DataError
-from zoo.evaluation.images import load_image
+from zoo.imaging.load import load_image
 
 ORIENTATION = 0x0112  # EXIF's tag
 

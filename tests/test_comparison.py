@@ -19,8 +19,8 @@ import pytest
 from zoo.benchmarking.comparison import compare, slower_than
 from zoo.benchmarking.noise import ratio_interval
 from zoo.errors import RecipeError, RunError
-from zoo.report.comparison import comparison_markdown, print_comparison
-from zoo.report.statistics import welch_interval
+from zoo.report.benchmark.comparison import comparison_markdown, print_comparison
+from zoo.report.shared.statistics import welch_interval
 
 ROOT = Path(__file__).parents[1]
 

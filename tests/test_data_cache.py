@@ -19,9 +19,9 @@ import pytest
 from zoo import data
 from zoo.data import cache, catalog
 from zoo.data.dataset import PARTS, Parts, plain_arrays
-from zoo.data.idx import idx_digest
-from zoo.data.mnist import MNIST
-from zoo.data.sources import Job, Source
+from zoo.data.formats.idx import idx_digest
+from zoo.data.sources.mnist import MNIST
+from zoo.data.sources.source import Job, Source
 from zoo.errors import DataError, DigestError
 
 # A process of its own with a small MNIST. Its source notes each fetch, and takes as long as told.
@@ -33,9 +33,9 @@ import numpy as np
 from zoo import data
 from zoo.data import catalog
 from zoo.data.dataset import Parts
-from zoo.data.idx import idx_digest
-from zoo.data.mnist import MNIST
-from zoo.data.sources import Source
+from zoo.data.formats.idx import idx_digest
+from zoo.data.sources.mnist import MNIST
+from zoo.data.sources.source import Source
 
 notes, seconds, pixels = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
 arrays = {

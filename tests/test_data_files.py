@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from zoo.data.dataset import PARTS, Parts, assemble
-from zoo.data.idx import idx_digest, read_idx, write_idx
-from zoo.data.npy import map_npy, npy_header, write_npy
-from zoo.data.pickles import load_arrays
-from zoo.data.user_files import read_user_files
+from zoo.data.formats.idx import idx_digest, read_idx, write_idx
+from zoo.data.formats.npy import map_npy, npy_header, write_npy
+from zoo.data.formats.user_files import read_user_files
+from zoo.data.sources.pickles import load_arrays
 from zoo.errors import DataError
 
 IDX_NAMES = {

@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 
 from zoo import data
-from zoo.data import catalog, dataset, fashion_mnist, mirror, network, tfds
+from zoo.data import catalog, dataset
 from zoo.data.dataset import PARTS, plain_arrays
-from zoo.data.idx import idx_digest, write_idx
-from zoo.data.mnist import MNIST
+from zoo.data.formats.idx import idx_digest, write_idx
+from zoo.data.sources import fashion_mnist, mirror, network, tfds
+from zoo.data.sources.mnist import MNIST
 from zoo.errors import DataError, DigestError, UnknownNameError
 
 FILES = dict(

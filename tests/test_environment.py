@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from zoo import doctor
 from zoo import environment as environment_module
-from zoo.doctor import Finding, summary
+from zoo.commands import doctor
+from zoo.commands.doctor import Finding, summary
 from zoo.environment import cpu_quota, environment, why_no_gpu
 
 # The environment

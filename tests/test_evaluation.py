@@ -17,6 +17,7 @@ from zoo import data
 from zoo.data import Dataset, Split
 from zoo.errors import DataError, ModelError, RunError
 from zoo.evaluation.calibration import fit_temperature, log_softmax, reliability, temperature_scaling
+from zoo.evaluation.evaluate import evaluate
 from zoo.evaluation.intervals import (
     auc_influence,
     auc_intervals,
@@ -27,10 +28,9 @@ from zoo.evaluation.intervals import (
     resampled_sums,
     wilson,
 )
-from zoo.evaluation.metrics import evaluate
 from zoo.evaluation.outputs import Outputs, averaged
 from zoo.evaluation.scores import CURVE_POINTS, score, top_confusions
-from zoo.training.saving import load_run
+from zoo.runs.folder import load_run
 
 PLOTS = ("confusion", "roc", "precision_recall", "calibration", "mistakes", "predictions")
 FILES = {"evaluation.json", "report.html", *(f"{name}.png" for name in PLOTS)}
@@ -464,7 +464,7 @@ def test_a_folder_without_permission(run_folder, tiny_digits, tmp_path):
 
 def test_the_command_prints_what_matters(zoo, run_folder, tiny_digits, monkeypatch):
     """Accuracy with its interval, the measures, the hardest classes, the confusions, and where the page is."""
-    monkeypatch.setattr("zoo.evaluation.metrics.load_dataset", lambda *_, **__: tiny_digits)
+    monkeypatch.setattr("zoo.evaluation.evaluate.load_dataset", lambda *_, **__: tiny_digits)
     result = zoo("evaluate", run_folder, "--output", "out")
     assert result.exit_code == 0
     for words in ("on the 60 test images of digits", " wrong", "Brier score", "macro AUC", "Hardest classes: "):
@@ -497,7 +497,7 @@ def test_an_ensemble_averages_probabilities(run_folder, answers, tmp_path):
 
 def test_the_command_takes_several_runs(zoo, run_folder, tiny_digits, monkeypatch, tmp_path):
     """They are listed with what each reaches alone; the results lie in a folder of their own below runs/."""
-    monkeypatch.setattr("zoo.evaluation.metrics.load_dataset", lambda *_, **__: tiny_digits)
+    monkeypatch.setattr("zoo.evaluation.evaluate.load_dataset", lambda *_, **__: tiny_digits)
     again = shutil.copytree(run_folder, tmp_path / "again")
     result = zoo("evaluate", run_folder, again)
     assert result.exit_code == 0

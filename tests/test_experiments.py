@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from zoo.cli import main
-from zoo.differences import diff_runs
 from zoo.errors import RunError, UnknownNameError
-from zoo.experiments import list_runs
-from zoo.recipe import Recipe
-from zoo.report import run_reports, tables
-from zoo.report.statistics import proportions_interval, welch_interval
+from zoo.report.runs import listing as run_reports
+from zoo.report.shared import tables
+from zoo.report.shared.statistics import proportions_interval, welch_interval
+from zoo.runs.diff import diff_runs
+from zoo.runs.listing import list_runs
+from zoo.spec.recipe import Recipe
 
 
 def _document(accuracy: float = 0.99, *, seed: int = 0, model: str = "mlp", **changes: Any) -> dict[str, Any]:
@@ -282,7 +283,7 @@ def test_neither_command_imports_tensorflow(python):
         result = python("-c", code)
         assert result.returncode == 0, result.stderr
         modules = result.stdout.splitlines()[-1]
-        assert "'zoo.experiments'" in modules
+        assert "'zoo.runs.listing'" in modules
         assert not [name for name in ("tensorflow", "keras", "matplotlib", "rich") if f"'{name}'" in modules]
 
 

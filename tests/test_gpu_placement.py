@@ -94,7 +94,7 @@ def test_an_operation_without_a_gpu_kernel_is_seen():
 @pytest.mark.parametrize("shape", [(3, 3, 1), (5, 2, 1), (2, 2, 3), (4, 4, 3)])
 def test_images_of_any_size_are_gathered_as_they_are(shape):
     """Whatever words a row's bytes divide into: 9, 10, 12 and 48 bytes."""
-    from zoo.training.feeds import _gathered
+    from zoo.training.input_pipeline import _gathered
 
     images = tf.random.stateless_uniform((7, *shape), (0, 1), 0, 256, tf.int32)
     images = tf.cast(images, tf.uint8)

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from zoo.errors import ImageError, ModelError
-from zoo.evaluation.images import load_image, prepare_digit, prepare_photo
 from zoo.evaluation.predict import predict_images
+from zoo.imaging.load import load_image, prepare_digit, prepare_photo
 
 ORIENTATION = 0x0112  # the EXIF tag
 

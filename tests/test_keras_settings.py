@@ -10,7 +10,8 @@ import keras
 import pytest
 
 import zoo as package
-from zoo import doctor, keras_settings
+from zoo import keras_settings
+from zoo.commands import doctor
 from zoo.errors import DeviceError
 from zoo.training.devices import check_keras
 

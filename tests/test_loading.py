@@ -16,7 +16,7 @@ from built_in_models import EVERY
 
 from zoo import registry
 from zoo.errors import RunError
-from zoo.training.loading import load_model
+from zoo.runs.serialization import load_model
 
 
 def _model(*layers: keras.layers.Layer) -> keras.Model:

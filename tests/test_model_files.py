@@ -16,8 +16,8 @@ import pytest
 from keras.src.api_export import REGISTERED_NAMES_TO_OBJS  # what Keras looks names up in
 
 from zoo.errors import RunError
-from zoo.training import model_config
-from zoo.training.loading import load_model
+from zoo.runs import model_config
+from zoo.runs.serialization import load_model
 
 IMAGES = np.random.default_rng(0).random((3, 28, 28, 1), dtype="float32") * 255
 

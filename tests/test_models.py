@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from built_in_models import EVERY, QUICK
 
-from zoo import anatomy, registry
+from zoo import registry
 from zoo.errors import ModelError, UnknownNameError
+from zoo.inspection import anatomy
 from zoo.spec import PRECISIONS
 from zoo.training.trainer import train
 

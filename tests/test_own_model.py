@@ -12,10 +12,10 @@ import pytest
 
 from zoo.data import Dataset, Split
 from zoo.errors import ModelError
-from zoo.evaluation.metrics import evaluate
+from zoo.evaluation.evaluate import evaluate
 from zoo.evaluation.subject import caution_about_scaling, check_fits, for_images_of, open_subject
+from zoo.runs.folder import load_run
 from zoo.spec import Recipe, Run
-from zoo.training.saving import load_run
 from zoo.training.trainer import train
 
 layers = keras.layers

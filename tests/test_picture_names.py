@@ -12,7 +12,7 @@ from PIL import Image
 
 from zoo import registry
 from zoo.evaluation.predict import predict_scenes
-from zoo.recipe import Recipe
+from zoo.spec.recipe import Recipe
 from zoo.tasks import task_for
 
 SHAPE = (64, 64, 1)

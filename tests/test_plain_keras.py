@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import zoo.layers
-from zoo.training.loading import load_model
+from zoo.runs.serialization import load_model
 
 layers = zoo.layers
 IMAGES = np.random.default_rng(0).random((2, 12, 12, 3), dtype="float32")

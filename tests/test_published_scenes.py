@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo import anatomy, registry
+from zoo import registry
 from zoo.errors import ModelError
+from zoo.inspection import anatomy
 from zoo.layers import L2Normalization
 
 # Channels from layer to layer of VGG16's five stages (column D of its table 1)

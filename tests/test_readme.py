@@ -117,7 +117,7 @@ def test_commands_that_are_not_run_exist(line):
 @pytest.mark.usefixtures("registry_undone")
 def test_the_example_of_contributing_is_a_correct_model():
     """The one-file model builds, and its declared facts are the measured ones."""
-    from zoo.anatomy import dissect
+    from zoo.inspection.anatomy import dissect
 
     for block in _blocks("python", CONTRIBUTING):
         exec(block, {"__name__": "zoo_contributing_example"})

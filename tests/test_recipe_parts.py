@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 
 from zoo.errors import RecipeError
+from zoo.runs.serialization import load_model
 from zoo.spec import Recipe
 from zoo.tasks.classification import Classification
 from zoo.training.augmentation import augment
 from zoo.training.callbacks import SaveBest
-from zoo.training.feeds import make_feed
-from zoo.training.loading import load_model
+from zoo.training.input_pipeline import make_feed
 from zoo.training.optimizers import make_optimizer, make_schedule, swap_averages
 from zoo.training.trainer import train
 
@@ -159,7 +159,7 @@ import numpy as np
 
 from zoo.data import Split
 from zoo.spec import Recipe
-from zoo.training.feeds import StreamedFeed
+from zoo.training.input_pipeline import StreamedFeed
 
 held = []
 atexit.register(lambda: print([iterator() for iterator in held]))  # called after what was registered later

@@ -16,13 +16,13 @@ import pytest
 from PIL import Image
 
 from zoo import registry
-from zoo.anatomy import dissect
 from zoo.errors import DataError, RunError
-from zoo.report.architecture import TALLEST, architecture_figure
-from zoo.report.curves import training_curves
-from zoo.report.grid import sample_grid
-from zoo.report.probabilities import prediction_lines
-from zoo.report.tables import Column, print_table
+from zoo.inspection.anatomy import dissect
+from zoo.report.evaluation.probabilities import prediction_lines
+from zoo.report.models.diagram import TALLEST, architecture_figure
+from zoo.report.runs.curves import training_curves
+from zoo.report.shared.grid import sample_grid
+from zoo.report.shared.tables import Column, print_table
 
 
 class Terminal(io.StringIO):
@@ -103,7 +103,8 @@ def test_a_terminal_gets_a_drawn_table_without_markup(monkeypatch: pytest.Monkey
 def test_plain_printing_imports_neither_rich_nor_matplotlib() -> None:
     """Reports cost nothing until they draw: the modules import without rich, matplotlib, TensorFlow or Keras."""
     code = (
-        "import sys, zoo.report.tables as t, zoo.report.grid, zoo.report.curves, zoo.report.probabilities\n"
+        "import sys, zoo.report.shared.tables as t\n"
+        "import zoo.report.shared.grid, zoo.report.runs.curves, zoo.report.evaluation.probabilities\n"
         "t.print_table(['a'], [(1,)])\n"
         "print([m for m in ('rich', 'matplotlib', 'tensorflow', 'keras.src') if m in sys.modules])"
     )
@@ -248,7 +249,7 @@ def test_pictures_leave_matplotlib_alone(tmp_path: Path) -> None:
     """Neither pyplot is imported nor a setting changed, and the user's settings do not change the picture."""
     code = (
         "import sys, matplotlib\n"
-        "from zoo.report.curves import training_curves\n"
+        "from zoo.report.runs.curves import training_curves\n"
         f"one = training_curves([{{'loss': 1.0}}], {str(tmp_path / 'one.png')!r}, title='x').read_bytes()\n"
         "matplotlib.rcParams.update({'savefig.bbox': 'tight', 'figure.autolayout': True, 'savefig.dpi': 50})\n"
         "pyplot = 'matplotlib.pyplot' in sys.modules\n"

@@ -16,9 +16,9 @@ from PIL import Image
 
 from zoo.evaluation.calibration import log_softmax
 from zoo.evaluation.scores import sample_predictions, score, top_confusions
-from zoo.recipe import Recipe, plain
-from zoo.report.evaluation_report import write_page, write_plots
-from zoo.report.page_text import picture_tag
+from zoo.report.evaluation.files import write_page, write_plots
+from zoo.report.shared.page_text import picture_tag
+from zoo.spec.recipe import Recipe, plain
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HOSTILE = '<script>alert("1")</script>'

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from zoo import registry
-from zoo.claims import Claim, Published
 from zoo.errors import ModelError, RecipeError, RunError
 from zoo.report import reproduction as report
 from zoo.reproduction import compare, find, measure, published_recipes, reproduce
 from zoo.spec import Recipe
+from zoo.spec.claims import Claim, Published
 
 ROOT = Path(__file__).parents[1]
 

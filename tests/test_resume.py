@@ -20,10 +20,10 @@ import pytest
 
 from zoo.data import Dataset
 from zoo.errors import RecipeError, RunError
+from zoo.runs.folder import load_run
 from zoo.training import checkpoint
-from zoo.training import epoch as epoch_loop
+from zoo.training import loop as epoch_loop
 from zoo.training.interruption import Interruption, TrainingInterrupted
-from zoo.training.saving import load_run
 from zoo.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("ctrl_c_interrupts")

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 
+from zoo.runs.folder import load_run
 from zoo.spec import Run
-from zoo.training.saving import load_run
 from zoo.training.trainer import train
 
 WAYS = {

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo.evaluation.metrics import evaluate
+from zoo.evaluation.evaluate import evaluate
 from zoo.layers import L2Normalization, LocalResponseNormalization, MaxPoolingWithPositions, Unpooling
+from zoo.runs import folder as saving
+from zoo.runs.folder import load_run
 from zoo.spec import spec_of
-from zoo.training import saving
-from zoo.training.saving import load_run
 from zoo.training.trainer import train
 
 HALF = ("mixed_bfloat16", "mixed_float16")

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import zoo as package
-from zoo import scaffold
+from zoo.commands import scaffold
+from zoo.commands.scaffold import new_plugin, next_steps
 from zoo.errors import PluginError
-from zoo.scaffold import new_plugin, next_steps
 
 WRITTEN = {
     ".github/workflows/ci.yml",

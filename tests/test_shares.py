@@ -16,8 +16,8 @@ from zoo import registry
 from zoo.data import Split
 from zoo.spec import Recipe
 from zoo.training.devices import place
-from zoo.training.epoch import CompiledLoop
-from zoo.training.feeds import ResidentFeed
+from zoo.training.input_pipeline import ResidentFeed
+from zoo.training.loop import CompiledLoop
 from zoo.training.optimizers import make_optimizer
 from zoo.training.session import split, with_scaling
 from zoo.training.shares import shares_of, side_by_side
@@ -64,7 +64,7 @@ def test_a_batch_smaller_than_its_shares_is_trained(tiny_digits):
     loop = _loop("lenet5", type(data)(data.name, single, data.test, data.class_names, data.source, {}), 4)
     loop.warm_up()
     loop.feed.begin(0)
-    from zoo.training.epoch import Totals
+    from zoo.training.loop import Totals
 
     done = loop.run(Totals(), 2, first_step=0)
     assert (done.examples, done.steps) == (51, 2)
@@ -121,7 +121,7 @@ PROGRAM = """
 import json, sys
 import tensorflow as tf
 from zoo import registry
-from zoo.recipe import Recipe
+from zoo.spec.recipe import Recipe
 from zoo.training.devices import place
 if sys.argv[2] == "running":
     tf.constant(1) + 1

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from zoo.commands.settings import parse_settings
 from zoo.errors import RecipeError, UnknownNameError
-from zoo.settings import parse_settings
 from zoo.spec import Recipe
 
 

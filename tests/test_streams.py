@@ -94,7 +94,7 @@ def test_no_file_takes_the_place_of_a_closed_stream():
     """What a library prints into a closed descriptor would otherwise end in the file that was opened next."""
     program = "\n".join(
         [
-            "import contextlib, os, zoo.cli, zoo.report.text_reports as show",
+            "import contextlib, os, zoo.cli, zoo.report.models.text as show",
             "def print_models(rows):",
             "    with open('file', 'w'), contextlib.suppress(OSError):",
             "        os.write(1, b'printed')",

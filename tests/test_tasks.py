@@ -15,12 +15,12 @@ from PIL import Image
 
 import zoo as package
 from zoo import data, register, registry
-from zoo.data.scenes import Layout, draw_scenes
+from zoo.data.sources.scenes import Layout, draw_scenes
 from zoo.errors import DataError, ModelError, RecipeError
-from zoo.evaluation.metrics import evaluate
+from zoo.evaluation.evaluate import evaluate
 from zoo.evaluation.predict import predict
+from zoo.imaging.drawing import COLORS, draw_objects
 from zoo.layers import MaxPoolingWithPositions, Unpooling
-from zoo.report.objects import COLORS, draw_objects
 from zoo.spec import Recipe
 from zoo.tasks import TASKS, task_for
 from zoo.tasks.detectors import YoloV1

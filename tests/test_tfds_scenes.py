@@ -11,8 +11,8 @@ import pytest
 
 from zoo import data
 from zoo.data import dataset as dataset_module
-from zoo.data import tfds
-from zoo.data.annotated import SIDE
+from zoo.data.formats.annotated import SIDE
+from zoo.data.sources import tfds
 from zoo.errors import DataError, UnknownNameError
 from zoo.tasks import task_for
 
@@ -218,7 +218,7 @@ def test_they_are_shown_and_trained_on_by_their_names(zoo, model: str, name: str
 @pytest.mark.usefixtures("voc")
 def test_drawn_boxes_are_seen_in_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `zoo data show` lays into its grid is coloured where the box is, and grey elsewhere."""
-    from zoo.evaluation import samples
+    from zoo.imaging import samples
 
     drawn: list[np.ndarray] = []
     monkeypatch.setattr(samples, "sample_grid", lambda images, *_, **__: drawn.extend(images))

@@ -16,13 +16,13 @@ import tensorflow as tf
 from zoo import registry
 from zoo.data import Dataset, Split
 from zoo.errors import DeviceError, ModelError, RecipeError, RunError
+from zoo.runs.folder import load_run
 from zoo.spec import Recipe
 from zoo.tasks.classification import Classification
 from zoo.training.devices import Placement, place
-from zoo.training.epoch import CompiledLoop, Totals
-from zoo.training.feeds import make_feed, shuffled
+from zoo.training.input_pipeline import make_feed, shuffled
+from zoo.training.loop import CompiledLoop, Totals
 from zoo.training.optimizers import FusedAdam, make_optimizer, make_schedule
-from zoo.training.saving import load_run
 from zoo.training.session import split, with_scaling
 from zoo.training.trainer import train, train_seeds
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from zoo import data
-from zoo.data.idx import idx_digest, write_idx
+from zoo.data.formats.idx import idx_digest, write_idx
 from zoo.errors import DataError
 
 RNG = np.random.default_rng(5)
@@ -255,7 +255,7 @@ def test_medmnist_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_validation_images_stand_in_for_held_out_ones(tmp_path: Path) -> None:
     """Where a recipe validates, on these; the training images stay whole, or as many as the limit says."""
-    from zoo.recipe import Recipe
+    from zoo.spec.recipe import Recipe
     from zoo.training.session import split
 
     dataset, _ = loaded(medmnist(tmp_path / "a.npz"))
@@ -552,7 +552,7 @@ def test_labels_are_counted_as_a_model_counts_them() -> None:
 
 def test_a_few_digits_of_ones_own_are_evaluated_by_their_names(tmp_path: Path, trained_run: Path) -> None:
     """Test images without a 0 lose nothing: their classes are the model's, by name."""
-    from zoo.evaluation.metrics import evaluate
+    from zoo.evaluation.evaluate import evaluate
 
     digits = data.load("digits")
     kept = digits.test.labels >= 4

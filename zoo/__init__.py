@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from zoo.data import Dataset
     from zoo.data import load as load_dataset
     from zoo.errors import ZooError
-    from zoo.evaluation.metrics import evaluate
+    from zoo.evaluation.evaluate import evaluate
     from zoo.registry import create, get, list_models, register
+    from zoo.runs.folder import load_run
     from zoo.spec import ModelSpec, Paper, Recipe, Run
-    from zoo.training.saving import load_run
     from zoo.training.trainer import train
 
 __version__ = "0.1.0"
@@ -66,11 +66,11 @@ __getattr__ = exports(
         "ZooError": "zoo.errors:ZooError",
         "benchmark": "zoo.benchmarking.bench:benchmark",
         "create": "zoo.registry:create",
-        "evaluate": "zoo.evaluation.metrics:evaluate",
+        "evaluate": "zoo.evaluation.evaluate:evaluate",
         "get": "zoo.registry:get",
         "list_models": "zoo.registry:list_models",
         "load_dataset": "zoo.data:load",
-        "load_run": "zoo.training.saving:load_run",
+        "load_run": "zoo.runs.folder:load_run",
         "register": "zoo.registry:register",
         "train": "zoo.training.trainer:train",
     },

@@ -18,11 +18,7 @@ from click.core import ParameterSource
 from zoo import __version__
 from zoo.commands.benchmark import bench_command, compare_command
 from zoo.commands.models import cite_command, list_command, show_command
-from zoo.commands.shared import announce, command_line, find_model
-from zoo.commands.shared import report as report_result
-from zoo.commands.streams import Program
-from zoo.errors import ZooError
-from zoo.options import (
+from zoo.commands.options import (
     DATA_DIR_OPTION,
     DEVICE_OPTION,
     JSON_OPTION,
@@ -31,9 +27,13 @@ from zoo.options import (
     reproduce_options,
     train_options,
 )
-from zoo.recipe import Recipe
-from zoo.report import run_reports
-from zoo.report import text_reports as show
+from zoo.commands.shared import announce, command_line, find_model
+from zoo.commands.shared import report as report_result
+from zoo.commands.streams import Program
+from zoo.errors import ZooError
+from zoo.report.models import text as show
+from zoo.report.runs import listing as run_reports
+from zoo.spec.recipe import Recipe
 from zoo.startup import load_tensorflow
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ for command in (list_command, show_command, cite_command, bench_command, compare
 @train_options
 def train_command(name: str | None, as_json: bool, report: bool, settings: tuple[str, ...], **arguments: Any) -> None:
     """Train the model NAME and write a run folder, or continue one with --resume."""
-    from zoo.settings import literal, parse_settings
+    from zoo.commands.settings import literal, parse_settings
 
     if name is None and arguments["resume"] is None:
         raise click.UsageError("Name a model (zoo train lenet5), or a run to continue (zoo train --resume RUN).")
@@ -91,7 +91,7 @@ def train_command(name: str | None, as_json: bool, report: bool, settings: tuple
 
 def _write_report(run: Run | str) -> str | None:
     """Evaluate a finished run; what goes wrong here is said, and takes nothing from the run."""
-    from zoo.evaluation import metrics
+    from zoo.evaluation import evaluate as metrics
 
     try:
         document = metrics.evaluate(run)
@@ -156,7 +156,7 @@ def evaluate_command(models: tuple[str, ...], as_json: bool, **arguments: Any) -
     together, as an ensemble: their probabilities are averaged.
     """
     load_tensorflow()
-    from zoo.evaluation import metrics
+    from zoo.evaluation import evaluate as metrics
 
     report_result(as_json, metrics.evaluate(models, announce=announce, **arguments), show.print_evaluation)
 
@@ -198,7 +198,7 @@ def runs_group(ctx: click.Context, as_json: bool, **arguments: Any) -> None:
         if given:
             raise click.UsageError(f"Options for {ctx.invoked_subcommand} are written after it.", ctx)
         return
-    from zoo import experiments
+    from zoo.runs import listing as experiments
 
     rows = experiments.list_runs(**arguments)
     filtered = arguments["model"] != "*" or arguments["dataset"] is not None
@@ -216,7 +216,7 @@ def runs_diff_command(a: str, b: str, as_json: bool) -> None:
 
     A and B are run folders or their names inside runs/, or folders of several seeds of one recipe.
     """
-    from zoo import differences
+    from zoo.runs import diff as differences
 
     report_result(as_json, differences.diff_runs(a, b), run_reports.print_run_diff)
 
@@ -269,7 +269,7 @@ def data_verify_command(ctx: click.Context, name: str, as_json: bool) -> None:
 @JSON_OPTION
 def data_show_command(name: str, as_json: bool, **arguments: Any) -> None:
     """Write a grid of sample images of the dataset NAME, with their labels, as a PNG."""
-    from zoo.evaluation import samples
+    from zoo.imaging import samples
 
     report_result(as_json, samples.write_samples(name, announce=announce, **arguments), show.print_samples)
 
@@ -292,7 +292,7 @@ def plugins_command(check: bool, timeout: float, as_json: bool) -> None:
 @JSON_OPTION
 def new_plugin_command(name: str, as_json: bool) -> None:
     """Write a complete plugin package into a new folder NAME."""
-    from zoo import scaffold
+    from zoo.commands import scaffold
 
     folder = scaffold.new_plugin(name)
     document = {"folder": str(folder), "next_steps": scaffold.next_steps(folder)}
@@ -303,7 +303,7 @@ def new_plugin_command(name: str, as_json: bool) -> None:
 @JSON_OPTION
 def doctor_command(as_json: bool) -> None:
     """Look at this machine: versions, devices, threads, data, and what is wrong."""
-    from zoo import doctor
+    from zoo.commands import doctor
 
     findings = doctor.examine()
     document = {"summary": doctor.summary(findings), "findings": findings}

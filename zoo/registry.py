@@ -22,8 +22,8 @@ from zoo.errors import DuplicateModelError, ModelError, UnknownNameError, sugges
 from zoo.lazy import keras
 from zoo.plugins.discovery import PluginModel, canonical, installed
 from zoo.plugins.loading import importing, load_spec
-from zoo.recipe import check_choice
 from zoo.spec import BUILT_IN, PRECISIONS, TASKS, Counted, ModelSpec, Origin, Paper, Published, Recipe, spec_of
+from zoo.spec.recipe import check_choice
 from zoo.tasks import task_for
 
 _registered: dict[str, ModelSpec] = {}  # built-ins, and what code registered at run time

@@ -13,8 +13,8 @@ from zoo.startup import load_tensorflow
 load_tensorflow()
 
 from zoo.training.devices import place, synchronize  # noqa: E402 (only after its start-up notes are out of the way)
-from zoo.training.epoch import Totals  # noqa: E402
-from zoo.training.feeds import Resident, ResidentFeed  # noqa: E402
+from zoo.training.input_pipeline import Resident, ResidentFeed  # noqa: E402
+from zoo.training.loop import Totals  # noqa: E402
 from zoo.training.session import Session, split  # noqa: E402
 
 

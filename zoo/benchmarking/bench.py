@@ -14,7 +14,7 @@ from zoo.benchmarking.matrix import Cell, Matrix
 from zoo.benchmarking.trainings import Trainings
 from zoo.environment import environment
 from zoo.errors import DeviceError, RecipeError
-from zoo.recipe import plain
+from zoo.spec.recipe import plain
 
 TIMEOUT_S = 300.0
 MOST_HALVINGS = 8  # of a batch that does not fit

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.benchmarking.circumstances import (
+from zoo.benchmarking.conditions import (
     SIDES,
     about_networks,
     about_warm_up,
@@ -28,7 +28,7 @@ from zoo.benchmarking.drift import comparable_yardsticks, ratio_of_steps
 from zoo.benchmarking.matrix import Cell
 from zoo.benchmarking.noise import Rounds, ratio_interval
 from zoo.errors import RecipeError, RunError
-from zoo.report.statistics import welch_interval
+from zoo.report.shared.statistics import welch_interval
 
 Document = Mapping[str, Any]
 Row = dict[str, Any]

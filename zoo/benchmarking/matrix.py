@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from zoo import registry
 from zoo.errors import RecipeError, UnknownNameError
-from zoo.recipe import PRECISIONS, check_choice
+from zoo.spec.recipe import PRECISIONS, check_choice
 
 MODES = ("train", "infer")
 

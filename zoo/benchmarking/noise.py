@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from zoo.report.statistics import welch_interval
+from zoo.report.shared.statistics import welch_interval
 
 Rounds = Sequence[Sequence[float]]
 """The seconds of a step in each block, round by round; a round is one process."""

@@ -23,7 +23,7 @@ from typing import Any
 
 from zoo.errors import ZooError
 from zoo.files import atomic_write
-from zoo.recipe import plain
+from zoo.spec.recipe import plain
 
 # The folder that this zoo was imported from comes last on the path, in case nothing else leads to it.
 START = "import sys; sys.path.append(sys.argv[2]); from zoo.benchmarking.process import main; main(sys.argv[1])"
@@ -35,7 +35,7 @@ def call(request: Mapping[str, Any], *, timeout: float) -> dict[str, Any]:
     """Have a process of its own do what a request says, and wait for it.
 
     Args:
-        request: `do` names a function of `zoo.benchmarking.work`, and `arguments` are its arguments.
+        request: `do` names a function of `zoo.benchmarking.worker`, and `arguments` are its arguments.
         timeout: seconds after which the process is killed.
 
     Returns:
@@ -108,7 +108,7 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
         from zoo.startup import load_tensorflow
 
         load_tensorflow()
-        from zoo.benchmarking import work
+        from zoo.benchmarking import worker as work
 
         return _outcome("ok", None, getattr(work, request["do"])(**request["arguments"]))
     except BaseException as error:  # a model's code may raise what it likes, SystemExit too

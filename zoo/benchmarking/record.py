@@ -16,7 +16,7 @@ from typing import Any
 from zoo.benchmarking.matrix import Cell
 from zoo.errors import RunError
 from zoo.files import atomic_write
-from zoo.recipe import plain
+from zoo.spec.recipe import plain
 
 SCHEMA = "zoo.benchmark/1"
 FLOPS_PER_MAC = {"infer": 2, "train": 6}

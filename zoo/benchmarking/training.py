@@ -8,9 +8,10 @@ from typing import Any
 
 import keras
 
-from zoo import anatomy, registry
+from zoo import registry
 from zoo.benchmarking.workload import resolved
 from zoo.data import load as load_dataset
+from zoo.inspection import anatomy
 from zoo.spec import Recipe
 from zoo.training.callbacks import recipe_callbacks
 from zoo.training.devices import place

@@ -11,7 +11,7 @@ from zoo import registry
 from zoo.benchmarking import process
 from zoo.benchmarking.record import distribution
 from zoo.errors import RecipeError
-from zoo.recipe import Recipe
+from zoo.spec.recipe import Recipe
 
 FACTS = ("origin", "dataset", "resolved", "params", "macs")
 

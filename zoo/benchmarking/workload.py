@@ -10,13 +10,14 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-from zoo import anatomy, registry
+from zoo import registry
 from zoo.benchmarking.matrix import Cell
 from zoo.data import Dataset
+from zoo.inspection import anatomy
 from zoo.spec import ModelSpec, Recipe
 from zoo.tasks import task_for
 from zoo.training.devices import Placement, place, synchronize
-from zoo.training.epoch import Totals
+from zoo.training.loop import Totals
 from zoo.training.session import Session, split, with_scaling
 
 IMAGES, BYTES = 60_000, 2**26  # as many images as MNIST, unless they would take more than 64 MiB

@@ -10,8 +10,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from zoo.commands.options import DATA_DIR_OPTION, DEVICE_OPTION, JSON_OPTION, Command
 from zoo.commands.shared import announce, command_line, report
-from zoo.options import DATA_DIR_OPTION, DEVICE_OPTION, JSON_OPTION, Command
 
 FORMATS = ("table", "markdown", "csv", "json", "html")
 XLA = {"auto": None, "on": True, "off": False}
@@ -98,7 +98,8 @@ def _check_use(ctx: click.Context, source: Path | None, models: tuple[str, ...],
 
 def _show(form: str, document: dict[str, Any]) -> None:
     from zoo.benchmarking.advice import advise
-    from zoo.report import benchmark_page, benchmark_tables
+    from zoo.report.benchmark import page as benchmark_page
+    from zoo.report.benchmark import tables as benchmark_tables
 
     if form == "csv":
         click.echo(benchmark_tables.benchmark_csv(document), nl=False)
@@ -137,7 +138,7 @@ def compare_command(
 ) -> None:
     """Compare two records of zoo bench: which cells changed, by how much, against noise."""
     from zoo.benchmarking import comparison, record
-    from zoo.report import comparison as text
+    from zoo.report.benchmark import comparison as text
 
     compared = comparison.compare(record.read(old), record.read(new), anyway=anyway)
     failures = comparison.failures(compared, fail_if_slower) if fail_if_slower is not None else []

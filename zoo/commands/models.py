@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
+from zoo.commands.options import JSON_OPTION, Command
 from zoo.commands.shared import announce, find_model, report
 from zoo.errors import ImageError, ModelError
-from zoo.options import JSON_OPTION, Command
-from zoo.recipe import plain
-from zoo.report import text_reports as show
-from zoo.report.bibtex import bibtex
-from zoo.report.figure import check_kind, save_picture
+from zoo.report.models import text as show
+from zoo.report.models.bibtex import bibtex
+from zoo.report.shared.figure import check_kind, save_picture
+from zoo.spec.recipe import plain
 from zoo.startup import load_tensorflow
 
 
@@ -37,7 +37,8 @@ def list_command(pattern: str, task: str | None, exclude: tuple[str, ...], as_js
 @JSON_OPTION
 def show_command(name: str, picture: Path | None, as_json: bool) -> None:
     """Show a model's facts, recipes and layers."""
-    from zoo import anatomy, registry
+    from zoo import registry
+    from zoo.inspection import anatomy
 
     spec = find_model(name)
     if picture is not None:
@@ -46,7 +47,7 @@ def show_command(name: str, picture: Path | None, as_json: bool) -> None:
     model = registry.build(spec)
     document = {**spec.to_dict(), "anatomy": spec.guarded(lambda: anatomy.dissect(model))}
     if picture is not None:
-        from zoo.report.architecture import architecture_figure
+        from zoo.report.models.diagram import architecture_figure
 
         try:
             save_picture(architecture_figure(plain(document)), picture)

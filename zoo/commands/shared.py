@@ -10,8 +10,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from zoo.recipe import plain
 from zoo.spec import ModelSpec
+from zoo.spec.recipe import plain
 from zoo.startup import load_tensorflow
 
 NOT_OF_THE_COMMAND = ("output", "data_dir", "as_json", "form")

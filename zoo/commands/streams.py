@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from zoo.options import Group
+from zoo.commands.options import Group
 
 
 class Program(Group):

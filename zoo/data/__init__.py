@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from zoo.data.cache import VerifyRow, cache_folder
 from zoo.data.catalog import list_datasets, load, prepare, verify, where
-from zoo.data.coco_folder import read_coco
 from zoo.data.dataset import Dataset, Split
-from zoo.data.sources import DatasetInfo, SourceStatus
+from zoo.data.formats.coco_folder import read_coco
+from zoo.data.sources.source import DatasetInfo, SourceStatus
 
 __all__ = [
     "Dataset",

@@ -25,9 +25,9 @@ from pathlib import Path
 import numpy as np
 
 from zoo.data.dataset import PARTS, Dataset, Split, places_of, plain_arrays
-from zoo.data.idx import idx_digest
+from zoo.data.formats.idx import idx_digest
+from zoo.data.formats.npy import map_npy, write_npy
 from zoo.data.manifest import FILE_NAME, Manifest, record_of
-from zoo.data.npy import map_npy, write_npy
 from zoo.errors import DataError, DigestError
 
 

@@ -17,15 +17,15 @@ from pathlib import Path
 
 from zoo.data import cache
 from zoo.data.dataset import Dataset
-from zoo.data.digits import DIGITS
-from zoo.data.fashion_mnist import FASHION_MNIST
+from zoo.data.formats.user_files import read_user_files
 from zoo.data.manifest import Manifest
-from zoo.data.mnist import MNIST
 from zoo.data.progress import Announce
-from zoo.data.scenes import DRAWN_FROM, LAYOUTS, draw_dataset, info_of
-from zoo.data.sources import DatasetInfo, Entry, Job, SourceStatus, accept, fetch_first
-from zoo.data.tfds import configurations, download_source, known_names, prepared_folder, prepared_source
-from zoo.data.user_files import read_user_files
+from zoo.data.sources.digits import DIGITS
+from zoo.data.sources.fashion_mnist import FASHION_MNIST
+from zoo.data.sources.mnist import MNIST
+from zoo.data.sources.scenes import DRAWN_FROM, LAYOUTS, draw_dataset, info_of
+from zoo.data.sources.source import DatasetInfo, Entry, Job, SourceStatus, accept, fetch_first
+from zoo.data.sources.tfds import configurations, download_source, known_names, prepared_folder, prepared_source
 from zoo.errors import DataError, DigestError, UnknownNameError, suggestion
 
 CATALOG = {entry.name: entry for entry in (MNIST, FASHION_MNIST, DIGITS)}
@@ -42,9 +42,9 @@ def load(
 ) -> Dataset:
     """Return the data set `name`, every byte of it checked.
 
-    `data_dir` is a folder with IDX files, arrays or tables, an `.npz` or `.csv` file (see `zoo.data.user_files`), or a
-    folder of images in COCO's format (see `zoo.data.coco_folder`); with it, `name` may be any word, and what is read is
-    kept in the cache only if it is the published data of `name`. Whatever was fetched is kept, boxes and masks too;
+    `data_dir` is a folder with IDX files, arrays or tables, an `.npz` or `.csv` file, or a folder of images in COCO's
+    format (see `zoo.data.formats`); with it, `name` may be any word, and what is read is kept in the cache only if it
+    is the published data of `name`. Whatever was fetched is kept, boxes and masks too;
     where the cache cannot be written, the data set is used from memory. `announce` gets a line of text when something
     takes time, is passed over, or cannot be kept, and says how the user's files were understood where they are not in
     zoo's own form. Scenes of digits are drawn anew.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo.data.idx import idx_digest
+from zoo.data.formats.idx import idx_digest
 from zoo.errors import DataError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from zoo.errors import ModelError
 from zoo.evaluation.calibration import log_softmax
-from zoo.training.epoch import EVALUATION_BATCH
+from zoo.training.loop import EVALUATION_BATCH
 
 SUM_TOLERANCE = 1e-3
 """How far from 1 the outputs of a softmax in float32 or half precision may sum."""

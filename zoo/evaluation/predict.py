@@ -15,16 +15,16 @@ from PIL import Image
 from zoo import registry
 from zoo.data.appearance import Preprocessing
 from zoo.errors import ImageError, ModelError, RunError
-from zoo.evaluation.images import load_image, prepare_photo
 from zoo.evaluation.outputs import Outputs
 from zoo.evaluation.picture_names import picture_paths
-from zoo.evaluation.preparation import Prepare, Shape, caution_of, preparation
 from zoo.files import atomic_path
-from zoo.report.text import printable
+from zoo.imaging.load import load_image, prepare_photo
+from zoo.imaging.preparation import Prepare, Shape, caution_of, preparation
+from zoo.report.shared.text import printable
+from zoo.runs.folder import load_run
 from zoo.spec import Run
 from zoo.tasks import task_for
 from zoo.tasks.task import SceneTask
-from zoo.training.saving import load_run
 
 SCHEMA, SCENE_SCHEMA = "zoo.predictions/1", "zoo.scene_predictions/1"
 

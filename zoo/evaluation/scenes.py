@@ -16,11 +16,11 @@ from zoo.data import Dataset
 from zoo.errors import DataError, ModelError
 from zoo.evaluation.subject import Ensemble, Subject, unwritable
 from zoo.files import atomic_write
-from zoo.recipe import plain
-from zoo.report.scene_report import Scene, write_scene_report
+from zoo.report.evaluation.scenes import Scene, write_scene_report
+from zoo.spec.recipe import plain
 from zoo.tasks import task_for
 from zoo.tasks.task import SceneTask
-from zoo.training.epoch import answers_of
+from zoo.training.loop import answers_of
 
 SHOWN = 24  # scenes: half of them the worst, half as they come
 

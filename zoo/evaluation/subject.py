@@ -17,10 +17,10 @@ from zoo.data import Dataset
 from zoo.errors import DataError, ModelError, RunError
 from zoo.evaluation.outputs import Outputs, compute_outputs
 from zoo.files import atomic_write
+from zoo.runs.folder import RUNS, load_run
+from zoo.runs.serialization import load_model
 from zoo.spec import Recipe, Run
-from zoo.training.loading import load_model
 from zoo.training.own_model import takes_reshaped, with_image_input
-from zoo.training.saving import RUNS, load_run
 
 DEFAULT_DATASET = "mnist"
 LOOKED_AT = 500  # test images that a file of unknown origin is tried on before it is measured

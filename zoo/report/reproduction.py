@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from zoo.report.tables import Column, print_table
-from zoo.report.text import printable
+from zoo.report.shared.tables import Column, print_table
+from zoo.report.shared.text import printable
 
 Document = Mapping[str, Any]
 

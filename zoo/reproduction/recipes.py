@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo import registry
-from zoo.claims import Published
 from zoo.errors import UnknownNameError, suggestion
-from zoo.recipe import Recipe, plain
 from zoo.spec import ModelSpec
+from zoo.spec.claims import Published
+from zoo.spec.recipe import Recipe, plain
 
 ALWAYS_SHOWN = ("epochs", "batch_size", "optimizer", "learning_rate", "loss")
 

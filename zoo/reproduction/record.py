@@ -13,7 +13,7 @@ from zoo.environment import environment
 from zoo.errors import RecipeError, RunError, ZooError
 from zoo.files import atomic_write
 from zoo.report import reproduction as report
-from zoo.report.statistics import summarize
+from zoo.report.shared.statistics import summarize
 from zoo.reproduction.recipes import PublishedRecipe
 from zoo.reproduction.verdicts import compare, measure
 
@@ -85,7 +85,7 @@ def reproduce(
     """
     if seeds < 1:
         raise RecipeError(f"seeds must be at least 1, received {seeds}. Pass for example 3.")
-    from zoo.training.saving import run_folder
+    from zoo.runs.folder import run_folder
 
     forms = ((record, _json), (markdown, report.markdown))
     files: dict[Path, Any] = {Path(path): form for path, form in forms if path is not None}

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zoo.claims import METRIC, Claim
 from zoo.errors import RunError
-from zoo.report.statistics import summarize
+from zoo.report.shared.statistics import summarize
+from zoo.spec.claims import METRIC, Claim
 
 CONFIDENCE = 0.99
 

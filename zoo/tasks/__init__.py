@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from zoo.errors import ModelError
-from zoo.recipe import check_choice
 from zoo.spec import TASKS
+from zoo.spec.recipe import check_choice
 from zoo.tasks.classification import Classification
 from zoo.tasks.detection import Detection
 from zoo.tasks.segmentation import Segmentation

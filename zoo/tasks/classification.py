@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from zoo.errors import DataError, ModelError, RecipeError
 from zoo.lazy import keras, np, tf
-from zoo.recipe import Recipe
 from zoo.spec import ModelSpec
+from zoo.spec.recipe import Recipe
 from zoo.tasks.task import Task
 
 if TYPE_CHECKING:

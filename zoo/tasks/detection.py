@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from zoo.errors import DataError, ModelError
+from zoo.imaging.drawing import draw_objects
 from zoo.lazy import keras, np, tf
-from zoo.recipe import Recipe
-from zoo.report.objects import draw_objects
 from zoo.spec import ModelSpec
+from zoo.spec.recipe import Recipe
 from zoo.tasks.boxes import overlaps
 from zoo.tasks.coco import average_precision, coco_evaluation, coco_rows, coco_truth, mean_precision
 from zoo.tasks.detectors import Detector

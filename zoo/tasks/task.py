@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from zoo.errors import RecipeError
 from zoo.lazy import keras, np, tf
-from zoo.recipe import Recipe
 from zoo.spec import ModelSpec
+from zoo.spec.recipe import Recipe
 
 if TYPE_CHECKING:
     from zoo.data import Dataset, Split

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from zoo import anatomy
 from zoo.errors import ModelError, ZooError
+from zoo.inspection import anatomy
 from zoo.lazy import keras
 from zoo.plugins.discovery import installed
 from zoo.spec import ModelSpec

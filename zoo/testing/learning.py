@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo import data
-from zoo.data.scenes import Layout, draw_scenes
+from zoo.data.sources.scenes import Layout, draw_scenes
 from zoo.lazy import keras
 from zoo.spec import ModelSpec, Recipe
 from zoo.tasks import task_for

@@ -6,7 +6,7 @@ import math
 
 import tensorflow as tf
 
-from zoo.recipe import Recipe
+from zoo.spec.recipe import Recipe
 
 
 def augment(pixels: tf.Tensor, step: tf.Tensor, recipe: Recipe) -> tf.Tensor:

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 
 from zoo.errors import RecipeError, RunError
-from zoo.recipe import Recipe
+from zoo.spec.recipe import Recipe
 
 # What Keras' own callbacks change while they run. All of it is set anew in `on_train_begin`.
 KERAS_STATE: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {

@@ -20,7 +20,7 @@ import numpy as np
 
 from zoo.errors import RunError
 from zoo.files import atomic_write
-from zoo.recipe import plain
+from zoo.spec.recipe import plain
 
 SCHEMA = "zoo.checkpoint/1"
 FILE = "checkpoint.npz"

@@ -21,8 +21,8 @@ import numpy as np
 from zoo import registry
 from zoo.data import Dataset
 from zoo.errors import ModelError, RecipeError, ZooError
-from zoo.recipe import Recipe
-from zoo.training.model_config import RUNS_CODE
+from zoo.runs.model_config import RUNS_CODE
+from zoo.spec.recipe import Recipe
 
 SHRINKS = 16
 """A model whose first weights see less than this fraction of the spread of raw pixels has scaled them itself:

@@ -16,9 +16,9 @@ from zoo.data import Dataset
 from zoo.data import load as load_dataset
 from zoo.data.appearance import Preprocessing
 from zoo.errors import RecipeError, RunError
+from zoo.runs.folder import load_run
 from zoo.spec import ModelSpec, Origin, Recipe
 from zoo.training.checkpoint import FILE, Checkpoint
-from zoo.training.saving import load_run
 
 SCHEMA = "zoo.run/1"
 OWN = Origin("yours")

@@ -16,18 +16,18 @@ import tensorflow as tf
 from zoo import registry
 from zoo.data import Dataset, Split
 from zoo.errors import RecipeError
+from zoo.runs.folder import in_float32
 from zoo.spec import ModelSpec, Recipe
 from zoo.tasks import Task, task_for
 from zoo.training.callbacks import restore_states, states_of
 from zoo.training.checkpoint import Checkpoint, names_and_values
 from zoo.training.devices import Placement, synchronize
 from zoo.training.display import Progress
-from zoo.training.epoch import CompiledEvaluation, CompiledLoop, Totals, answers_of
-from zoo.training.feeds import Resident, make_feed
+from zoo.training.input_pipeline import Resident, make_feed
 from zoo.training.interruption import Interruption, TrainingInterrupted
+from zoo.training.loop import CompiledEvaluation, CompiledLoop, Totals, answers_of
 from zoo.training.optimizers import make_optimizer, swap_averages
 from zoo.training.own_model import adopt
-from zoo.training.saving import in_float32
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import os
 from typing import Any
 
 from zoo.lazy import keras, tf
-from zoo.recipe import Recipe
 from zoo.spec import ModelSpec
+from zoo.spec.recipe import Recipe
 
 MOST = 4  # shares; beyond that they become small, and the graph large
 

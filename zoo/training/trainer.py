@@ -16,9 +16,10 @@ from zoo.data import Dataset
 from zoo.data.appearance import Preprocessing, preprocessing_of
 from zoo.environment import environment
 from zoo.errors import RecipeError, RunError
-from zoo.recipe import plain
-from zoo.report.statistics import summarize
+from zoo.report.shared.statistics import summarize
+from zoo.runs.folder import find_run, model_loader, run_folder, save_model, write_run
 from zoo.spec import ModelSpec, Recipe, Run
+from zoo.spec.recipe import plain
 from zoo.training.callbacks import check_callbacks, forgetful, recipe_callbacks, selected_epoch
 from zoo.training.checkpoint import Checkpoint
 from zoo.training.checkpoint import read as read_checkpoint
@@ -26,7 +27,6 @@ from zoo.training.checkpoint import remove as remove_checkpoint
 from zoo.training.devices import Placement, place
 from zoo.training.interruption import TrainingInterrupted
 from zoo.training.plan import Plan, cautions, check_same_data, plan_again, plan_run, refuse_changes, refuse_finished
-from zoo.training.saving import find_run, model_loader, run_folder, save_model, write_run
 from zoo.training.session import Parts, Session, split
 
 

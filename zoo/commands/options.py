@@ -1,0 +1,136 @@
+"""What the commands share: how they fail, the options that several take, and those made from a recipe's fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo.errors import ZooError
+from zoo.report.shared.text import printable
+from zoo.spec.recipe import Recipe
+
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+DEVICE_OPTION = click.option("--device", default="auto", help="auto, cpu, gpu or gpu:N.", show_default=True)
+DATA_DIR_OPTION = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Read the dataset from this folder or file (IDX files, .npz, .csv, or images with COCO's annotations).",
+)
+
+
+class Command(click.Command):
+    """A command that turns a ZooError into one line, in this one place, and offers the traceback."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(
+            click.Option(["--traceback"], is_flag=True, expose_value=False, help="Show where an error came from.")
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ZooError as error:
+            if ctx.traceback_wanted:  # type: ignore[attr-defined]
+                raise
+            lines = (printable(line) for line in str(error).splitlines())
+            click.echo("Error: " + "\n".join(lines), err=True)
+            ctx.exit(1)
+        except KeyboardInterrupt as interruption:
+            click.echo(str(interruption) or "Interrupted.", err=True)
+            ctx.exit(130)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the options that override a recipe apart from the others."""
+        options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
+        listed = [(isinstance(option, RecipeOption), option.get_help_record(ctx)) for option in options]
+        for of_recipe, heading in ((False, "Options"), (True, "Options that override the recipe")):
+            records = [record for kind, record in listed if kind is of_recipe and record is not None]
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        above = getattr(ctx.parent, "traceback_wanted", False)
+        ctx.traceback_wanted = above or "--traceback" in args  # type: ignore[attr-defined]
+        return super().parse_args(ctx, args)
+
+
+class Group(click.Group):
+    command_class = Command
+    group_class = type
+
+
+class ReportingGroup(Command, Group):
+    """A group that is a command too: called by its bare name it reports, and its errors are one line like any."""
+
+
+class RecipeOption(click.Option):
+    """An option that overrides a field of the recipe; help shows these apart."""
+
+    @classmethod
+    def of(cls, field: dataclasses.Field[Any]) -> RecipeOption:
+        """Return the option of one field, made from what the recipe knows about it."""
+        flag = "--" + field.name.replace("_", "-")
+        meaning = field.metadata["meaning"]
+        choices = "|".join(field.metadata["choices"]) or None
+        if "bool" in str(field.type):
+            return cls([f"{flag}/--no-{flag[2:]}", field.name], default=None, help=meaning)
+        kind = {"int": int, "float": float}.get(str(field.type), str)
+        return cls([flag, field.name], type=kind, metavar=choices, help=meaning)
+
+
+NOT_OPTIONS = ("note", "model_options", "optimizer_options")  # what a recipe is not called by, and what takes --set
+
+
+def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of ``train``: where and how much, then one for each field of a recipe."""
+    options = [
+        DATA_DIR_OPTION,
+        click.option("--recipe", help="One of the model's recipes. [default: default]"),
+        DEVICE_OPTION,
+        click.option("--seeds", type=int, help="Train this many times, with consecutive seeds, and summarise."),
+        click.option("--deterministic", is_flag=True, help="The same seed gives the same bits; slower."),
+        click.option("--limit", type=int, help="Train on the first N images of a seeded shuffle."),
+        click.option(
+            "--output", type=click.Path(path_type=Path), help="The run folder. [default: runs/<model>-<time>-s<seed>]"
+        ),
+        click.option("--resume", metavar="RUN", help="Continue a run that was stopped, as it was begun."),
+        click.option("--tensorboard", is_flag=True, help="Write event files for TensorBoard into the run folder."),
+        click.option("--report/--no-report", default=True, help="End with the evaluation in full. [default: on]"),
+        click.option(
+            "--set", "settings", multiple=True, metavar="KEY=VALUE",
+            help="Override any field of the recipe, or model_options.KEY; may be repeated.",
+        ),
+        click.option("--quiet", is_flag=True, help="Show no progress."),
+        JSON_OPTION,
+    ]  # fmt: skip
+    wrapped = functools.reduce(lambda inner, option: option(inner), reversed(options), command)
+    fields = [field for field in dataclasses.fields(Recipe) if field.name not in NOT_OPTIONS]
+    own: list[click.Parameter] = vars(wrapped).setdefault("__click_params__", [])
+    own[:0] = [RecipeOption.of(field) for field in reversed(fields)]
+    return wrapped
+
+
+def reproduce_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of ``reproduce``: none overrides a field of a recipe, or the comparison would be unfair."""
+    path = click.Path(path_type=Path)
+    options = [
+        click.option("--list", "list_only", is_flag=True, help="Show the recipes and what is published for them."),
+        click.option("--all", "train_all", is_flag=True, help="Train every published recipe of the known models."),
+        click.option("--seeds", default=1, show_default=True, help="Trainings of each, with consecutive seeds."),
+        click.option("--seed", default=0, show_default=True, help="The first seed; expectations come from 100 on."),
+        click.option("--record", type=path, help="Write the result to this JSON file, after each recipe anew."),
+        click.option("--markdown", type=path, help="Write it as a page to this file, likewise."),
+        click.option("--output", type=path, help="Folder of the run folders. [default: runs/reproduce-<time>-s<seed>]"),
+        DEVICE_OPTION,
+        click.option("--deterministic", is_flag=True, help="The same seed gives the same bits; slower."),
+        DATA_DIR_OPTION,
+        JSON_OPTION,
+    ]
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)

@@ -1,0 +1,1 @@
+"""Users' own files: IDX, NumPy archives, tables, and COCO's format."""

@@ -1,0 +1,155 @@
+"""Arrays by name: the `.npz` that Keras, MedMNIST and most people's scripts write, or files of an array each.
+
+The names say which array is which: x_train, train_images, trainX, X and y alone, in any case.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from zoo.data.dataset import PARTS, require_small
+from zoo.data.formats.found import Found
+from zoo.errors import DataError
+
+SIDES = {
+    "train": ("train", "training", "tr", ""),
+    "test": ("test", "testing", "te"),
+    "validation": ("val", "valid", "validation", "dev"),
+}
+KINDS = {
+    "images": ("x", "images", "image", "imgs", "img", "data", "pixels"),
+    "labels": ("y", "labels", "label", "targets", "target", "classes"),
+}
+KERAS_NAMES = dict(zip(PARTS, ("x_train", "y_train", "x_test", "y_test"), strict=True))
+UNREADABLE = (OSError, ValueError, EOFError, TypeError, AttributeError, MemoryError, zipfile.BadZipFile, zlib.error)
+DENSEST = 1100  # bytes that one compressed byte can unpack to; deflate reaches 1032
+
+
+def _parts_by_name() -> dict[str, str]:
+    """Return which part each name stands for: letters alone, side before kind and kind before side."""
+    return {
+        name: f"{side}_{kind}"
+        for side, sides in SIDES.items()
+        for kind, kinds in KINDS.items()
+        for a in sides
+        for b in kinds
+        for name in (a + b, b + a)
+    }
+
+
+PARTS_BY_NAME = _parts_by_name()
+
+
+def read_npz(path: Path) -> Found:
+    """Return the arrays of the `.npz` file `path`.
+
+    Pickled objects in it are refused, and an array that claims another size than it has, before memory is asked for.
+    Raises `DataError`, naming the file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            keys = _keys(members, path)
+            for key in keys.values():
+                _check_size(archive, members[key], path)
+        with np.load(path, allow_pickle=False) as content:
+            arrays = {part: content[key] for part, key in keys.items()}
+    except DataError:
+        raise
+    except UNREADABLE as error:
+        raise DataError(f"{path} cannot be read as an .npz file ({error}). Fetch it again.") from error
+    return Found(arrays, str(path), {part: f"{keys[part]} in {path}" for part in arrays}, notes=_named(keys))
+
+
+def find_arrays(folder: Path) -> dict[str, Path]:
+    """Return the `.npy` files, and the `.npz` files of a single array, whose names say which part they are."""
+    found = {}
+    for path in sorted([*folder.glob("*.npy"), *folder.glob("*.npz")]):
+        words = re.findall(r"[a-z]+", path.stem.lower())
+        part = PARTS_BY_NAME.get("".join(words[-2:])) or PARTS_BY_NAME.get(_plain(path.stem))
+        if part:
+            found[part] = path
+    return found
+
+
+def read_arrays(folder: Path) -> Found:
+    """Return the arrays of the files of `find_arrays`. Raises `DataError`, naming a missing or bad one."""
+    files = find_arrays(folder)
+    _check_complete(files, folder)
+    arrays = {part: _read_array(file) for part, file in files.items()}
+    names = ", ".join(file.name for file in files.values())
+    return Found(arrays, f"{names} in {folder}", {part: str(file) for part, file in files.items()})
+
+
+def _read_array(file: Path) -> np.ndarray:
+    try:
+        if file.suffix == ".npy":
+            return np.load(file, mmap_mode="r", allow_pickle=False)
+        with zipfile.ZipFile(file) as archive:
+            (member,) = archive.infolist()
+            _check_size(archive, member, file)
+        with np.load(file, allow_pickle=False) as content:
+            return content[content.files[0]]
+    except UNREADABLE as error:
+        raise DataError(f"{file} cannot be read as one array ({error}). Fetch it again.") from error
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower())
+
+
+def _keys(names: Iterable[str], path: Path) -> dict[str, str]:
+    """Return the name of each part's array. Raises `DataError` where parts are missing, or named twice."""
+    found: dict[str, str] = {}
+    for name in names:
+        part = PARTS_BY_NAME.get(_plain(name))
+        if part in found:
+            raise DataError(f"{path} holds {found[part]} and {name}, which mean the same. Leave one of them in it.")
+        if part:
+            found[part] = name
+    if not found:
+        known = ", ".join(list(names)[:8]) or "nothing"
+        raise DataError(
+            f"{path} lacks x_train, y_train, x_test, y_test; it holds {known}. Name the arrays so: "
+            "a = np.load(path); np.savez('own.npz', x_train=a[...], y_train=a[...], x_test=a[...], y_test=a[...])."
+        )
+    _check_complete(found, path)
+    return found
+
+
+def _check_complete(found: Iterable[str], path: Path) -> None:
+    """Raise `DataError` without training images and their labels; test images can be drawn from those."""
+    if not {"train_images", "train_labels"} <= set(found):
+        missing = ", ".join(name for part, name in KERAS_NAMES.items() if part not in found)
+        raise DataError(f"{path} lacks {missing}. It must hold x_train, y_train, x_test and y_test.")
+
+
+def _named(keys: dict[str, str]) -> tuple[str, ...]:
+    """Return a note for names that zoo does not suggest itself."""
+    others = [key for part, key in keys.items() if key != KERAS_NAMES.get(part)]
+    return (f"read as images and labels: {', '.join(keys.values())}",) if others else ()
+
+
+def _check_size(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
+    """Hold what an array's header claims against what the archive holds of it, and against what is read at all."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+        begins = file.tell()
+    claimed = math.prod(shape) * dtype.itemsize
+    if dtype.hasobject:
+        return  # refused when it is read, in NumPy's words
+    if claimed != member.file_size - begins or member.file_size > (member.compress_size + 1) * DENSEST:
+        raise DataError(
+            f"{path} is damaged: {member.filename} claims {claimed:,} bytes of {dtype} {shape}, and has "
+            f"{member.compress_size:,} in the file. Fetch it again."
+        )
+    require_small(claimed, f"{member.filename} in {path}")

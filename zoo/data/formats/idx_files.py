@@ -1,0 +1,127 @@
+"""IDX files by name, where people have them: MNIST's four, EMNIST's and QMNIST's, beside or below a folder.
+
+train-images-idx3-ubyte, t10k-labels-idx1-ubyte.gz ...      as published
+emnist-letters-train-images-idx3-ubyte.gz ...               EMNIST: Cohen et al., arXiv:1702.05373, 2017
+qmnist-train-labels-idx2-int.gz ...                         QMNIST: Yadav, Bottou, arXiv:1905.10498, 2019
+MNIST/raw/, FashionMNIST/raw/                               below the root that torchvision is given
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from zoo.data import dataset
+from zoo.data.dataset import PARTS
+from zoo.data.formats.found import Found
+from zoo.data.formats.idx import read_idx
+from zoo.errors import DataError
+
+STEMS = {
+    "train_images": ("train-images", "idx3"),
+    "train_labels": ("train-labels", "idx1"),
+    "test_images": ("t10k-images", "idx3"),
+    "test_labels": ("t10k-labels", "idx1"),
+}
+NAME = re.compile(
+    r"(?P<set>(?:.*[-_.])?)(?P<side>train|t10k|test)-(?P<kind>images|labels)[-.]idx\d-(?:ubyte|int)(?P<zipped>\.gz)?"
+)
+DEPTH = 2  # folders below the one that was named: MNIST/raw
+
+
+def find_idx_folder(path: Path, name: str, *, deep: bool = True) -> Path | None:
+    """Return `path`, or with `deep` the folder below it, that holds IDX files; None if there is none.
+
+    Of several the one that is called `name` is taken, as FashionMNIST is for fashion_mnist. Raises `DataError` where
+    that leaves a choice.
+    """
+    if _sets(path):
+        return path
+    folders = [folder for folder in _below(path, DEPTH if deep else 0) if _sets(folder)]
+    named = [folder for folder in folders if _letters(name) in map(_letters, folder.relative_to(path).parts)]
+    if len(folders) > 1 and len(named) != 1:
+        listed = " and ".join(str(folder) for folder in folders)
+        raise DataError(f"There are IDX files in {listed}. Choose one: --data-dir {folders[0]}.")
+    return next(iter(named or folders), None)
+
+
+def read_idx_folder(folder: Path, name: str = "") -> Found:
+    """Return the arrays of the four IDX files in `folder`.
+
+    Of several sets, as EMNIST has them, the one called `name` is taken. Raises `DataError` naming a missing or a bad
+    file.
+    """
+    sets = _sets(folder)
+    chosen = _chosen(sets, name, folder)
+    files = sets.get(chosen, {})
+    for part in PARTS:
+        if part not in files:
+            stem, kind = STEMS[part]
+            stem = stem.replace("t10k", "test") if chosen else stem
+            raise DataError(
+                f"The folder {folder} lacks {chosen}{stem}-{kind}-ubyte (or .gz). All four files are needed."
+            )
+    arrays = {part: read_idx(files[part], most=dataset.LARGEST_BYTES) for part in PARTS}
+    notes: list[str] = []
+    for part in ("train_labels", "test_labels"):
+        if arrays[part].ndim == 2:
+            arrays[part] = arrays[part][:, 0]
+            notes = ["of QMNIST's eight numbers per label the first, the digit, is read"]
+    return Found(
+        arrays,
+        origin=f"{chosen.rstrip('-_.') + ', ' if chosen else ''}IDX files in {folder}",
+        files={part: str(files[part]) for part in PARTS},
+        written=_written(folder / f"{chosen}mapping.txt"),
+        transposed=chosen.startswith("emnist"),
+        notes=tuple(notes),
+    )
+
+
+def _below(path: Path, depth: int) -> Iterator[Path]:
+    for folder in sorted(path.iterdir()) if depth else ():
+        if folder.is_dir() and not folder.name.startswith("."):
+            yield folder
+            yield from _below(folder, depth - 1)
+
+
+def _sets(folder: Path) -> dict[str, dict[str, Path]]:
+    """Return the IDX files in `folder` by what stands before train and test in their names, then by their part.
+
+    Where a file is there twice, the unzipped one counts, and then t10k before test.
+    """
+    sets: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.iterdir(), key=lambda path: (path.name.endswith(".gz"), path.name)):
+        match = NAME.fullmatch(path.name)
+        if match and path.is_file():
+            side = "train" if match["side"] == "train" else "test"
+            sets.setdefault(match["set"], {}).setdefault(f"{side}_{match['kind']}", path)
+    return sets
+
+
+def _chosen(sets: dict[str, dict[str, Path]], name: str, folder: Path) -> str:
+    if "" in sets or not sets:
+        return ""
+    named = [one for one in sets if _letters(name) in (_letters(one), _letters(one).removeprefix("emnist"))]
+    if len(sets) > 1 and len(named) != 1:
+        listed = ", ".join(one.rstrip("-_.") for one in sets)
+        raise DataError(
+            f"The data folder {folder} holds {listed}. Choose one by the data set's name: "
+            f"--dataset {next(iter(sets)).rstrip('-_.')}."
+        )
+    return (named if len(sets) > 1 else list(sets))[0]
+
+
+def _written(mapping: Path) -> dict[int, str]:
+    """Return what EMNIST's labels stand for: each line of its mapping file is a label and its characters' codes."""
+    if not mapping.is_file():
+        return {}
+    try:
+        rows = [[int(number) for number in line.split()] for line in mapping.read_text("utf-8").splitlines() if line]
+        return {label: "".join(map(chr, codes)) for label, *codes in rows}
+    except (OSError, ValueError, OverflowError) as error:
+        raise DataError(f"{mapping} cannot be read ({error}). Fetch it again, or take it away.") from error
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -1,0 +1,1 @@
+"""Where data sets come from: the package index, TensorFlow Datasets, scikit-learn, drawn scenes."""

@@ -1,0 +1,240 @@
+"""Scenes of handwritten digits: what a detector finds boxes in, and a segmenter masks.
+
+Each scene is a black canvas with one to eight real digits of MNIST at random places, sizes and slight turns, drawn so
+that they overlap little. Test scenes hold digits of MNIST's test images only. A scene follows from a seed and the
+digits, so scenes are drawn anew when they are asked for (thousands a second), and are not kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from zoo.data.dataset import Dataset, Split
+from zoo.data.sources.source import DatasetInfo
+
+SIDE = 28  # of a digit's image, pixels; its ink lies in 20x20 of them, within 14.2 pixels of the middle
+REACH = 14.5
+MOST = 8  # digits in a scene
+INK = 64  # grey level from which a pixel belongs to a digit
+OVERLAP = 0.15  # of the smaller of two boxes, at most
+TRIES = 24  # places that are tried for a digit; one that fits nowhere is left out
+CHUNK = 512  # digits, or scenes, that are worked on at once: what they take fits a processor's cache
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How scenes are drawn.
+
+    `side` of the canvas in pixels; `scales` of the digits, least and greatest, of MNIST's own size; `turn`, degrees
+    to either side; `clutter`, how many fragments of other digits, 8x8 pixels, lie about that belong to no object.
+    """
+
+    side: int = 64
+    scales: tuple[float, float] = (0.7, 1.3)
+    turn: float = 15.0
+    clutter: int = 0
+    train: int = 12_000
+    test: int = 2_000
+
+
+LAYOUTS = {
+    "mnist_scenes": Layout(),
+    "mnist_scenes_cluttered": Layout(clutter=6),
+    "mnist_scenes_large": Layout(side=128, scales=(0.8, 2.2), train=6_000, test=1_000),
+}
+
+
+DRAWN_FROM = "mnist"
+
+
+def info_of(name: str) -> DatasetInfo:
+    """Return the facts of the scenes of that name."""
+    layout = LAYOUTS[name]
+    clutter = f", among {layout.clutter} fragments" if layout.clutter else ""
+    return DatasetInfo(
+        name=name,
+        description=f"Scenes of 1 to {MOST} digits of MNIST{clutter}, with boxes and masks",
+        num_classes=10,
+        image_shape=(layout.side, layout.side, 1),
+        train_size=layout.train,
+        test_size=layout.test,
+        needs_network=True,
+    )
+
+
+def draw_dataset(name: str, digits: Dataset, *, seed: int = 0) -> Dataset:
+    """Return the scenes of that name, a `Dataset` whose splits have `boxes`, `masks` and `instances`.
+
+    Args:
+        name: one of `LAYOUTS`.
+        digits: MNIST, or any digits of 28x28 pixels in one channel.
+        seed: other seeds draw other scenes.
+    """
+    layout = LAYOUTS[name]
+    train = draw_scenes(digits.train, layout, layout.train, seed=[seed, 0])
+    test = draw_scenes(digits.test, layout, layout.test, seed=[seed, 1])
+    return Dataset(
+        name=name,
+        train=train,
+        test=test,
+        class_names=digits.class_names,
+        source=f"drawn with seed {seed} from {digits.name}, {digits.source}",
+        digests={f"{digits.name}_{part}": digest for part, digest in digits.digests.items()},
+    )
+
+
+def draw_scenes(digits: Split, layout: Layout, count: int, *, seed: int | list[int]) -> Split:
+    """Draw `count` scenes.
+
+    Returns:
+        A `Split` of `images` uint8 (N, S, S, 1); `labels` int64 (N,), how many digits each scene shows; `boxes`
+        float32 (N, 8, 5), rows of (class, top, left, bottom, right) with edges as shares of the side, and of -1 where
+        there is no digit; `masks` uint8 (N, S, S), 0 for the background and class + 1 for a digit; `instances` uint8
+        (N, S, S), the number of the digit's row in `boxes` + 1.
+    """
+    rng = np.random.default_rng(seed)
+    side = layout.side
+    scenes = _Canvas(count, side)
+    if layout.clutter:
+        _draw_clutter(scenes, digits, layout.clutter, rng)
+    wanted = rng.integers(1, MOST + 1, count)
+    padded = np.pad(digits.images[..., 0], ((0, 0), (1, 1), (1, 1)))
+    for slot in range(MOST):
+        rows = np.flatnonzero(wanted > slot)
+        chosen = rng.integers(0, len(digits), len(rows))
+        scales = rng.uniform(*layout.scales, len(rows))
+        turns = np.radians(rng.uniform(-layout.turn, layout.turn, len(rows)))
+        places = rng.random((len(rows), TRIES, 2))
+        for part in _chunks(len(rows)):
+            patches = _patches(padded, chosen[part], scales[part], turns[part], most=layout.scales[1])
+            scenes.place(rows[part], patches, digits.labels[chosen[part]], places[part])
+    labels = (scenes.boxes[..., 0] >= 0).sum(axis=1).astype(np.int64)
+    return Split(scenes.images[..., None], labels, boxes=scenes.boxes, masks=scenes.masks(), instances=scenes.instances)
+
+
+class _Canvas:
+    """Scenes that are being drawn."""
+
+    def __init__(self, count: int, side: int) -> None:
+        self.side = side
+        self.images = np.zeros((count, side, side), np.uint8)
+        self.instances = np.zeros((count, side, side), np.uint8)
+        self.boxes = np.full((count, MOST, 5), -1, np.float32)
+        self._used = np.zeros(count, np.int64)  # rows of `boxes` that are taken
+
+    def masks(self) -> np.ndarray:
+        """Return the class of each pixel, counted from 1; 0 is the background."""
+        classes = np.concatenate([np.zeros((len(self.boxes), 1)), self.boxes[..., 0] + 1], axis=1).astype(np.uint8)
+        return classes[np.arange(len(classes))[:, None, None], self.instances]
+
+    def place(self, rows: np.ndarray, patches: np.ndarray, labels: np.ndarray, places: np.ndarray) -> None:
+        """Draw one digit into each of the scenes `rows`, which are all different, where it fits.
+
+        Args:
+            rows: (n,) numbers of scenes.
+            patches: uint8 (n, P, P), the digits as they will look.
+            labels: (n,) their classes.
+            places: (n, tries, 2), shares of the room that there is below and to the right of a digit.
+        """
+        top, bottom = _extent(patches.max(axis=2))
+        left, right = _extent(patches.max(axis=1))
+        sizes = np.stack([bottom - top, right - left], axis=1)  # (n, 2), pixels
+        corners = np.floor(places * (self.side - sizes + 1)[:, None]).astype(np.int64)  # (n, tries, 2)
+        proposed = np.concatenate([corners, corners + sizes[:, None]], axis=2)
+        free = self._overlap(rows, proposed) <= OVERLAP
+        fits = free.any(axis=1)
+        box = proposed[np.arange(len(rows)), free.argmax(axis=1)][fits]
+        rows, patches, labels = rows[fits], patches[fits], labels[fits]
+        slots = self._used[rows]
+        self.boxes[rows, slots, 0] = labels
+        self.boxes[rows, slots, 1:] = box / self.side
+        self._used[rows] += 1
+        offsets = box[:, :2] - np.stack([top, left], axis=1)[fits]
+        self._paint(rows, patches, offsets, slots + 1)
+
+    def _overlap(self, rows: np.ndarray, proposed: np.ndarray) -> np.ndarray:
+        """Return by how much each proposed box (n, tries, 4) covers a box there is, or is covered: a share, (n, tries).
+
+        What counts is the intersection's share of the smaller of the two.
+        """
+        there = self.boxes[rows][:, None, :, 1:] * self.side  # (n, 1, 8, 4)
+        present = self.boxes[rows][:, None, :, 0] >= 0
+        asked = proposed[:, :, None]
+        low, high = np.maximum(there[..., :2], asked[..., :2]), np.minimum(there[..., 2:], asked[..., 2:])
+        intersection = np.clip(high - low, 0, None).prod(axis=-1)
+        areas = [(box[..., 2:] - box[..., :2]).prod(axis=-1) for box in (there, asked)]
+        share = intersection / np.maximum(np.minimum(*np.broadcast_arrays(*areas)), 1)  # an absent box has no area
+        return np.where(present, share, 0).max(axis=2)
+
+    def _paint(self, rows: np.ndarray, patches: np.ndarray, offsets: np.ndarray, numbers: np.ndarray) -> None:
+        """Lay patches over the images, the brighter pixel seen, and note whose pixel it is."""
+        which, y, x = np.nonzero(patches)
+        values = patches[which, y, x]
+        y, x = y + offsets[which, 0], x + offsets[which, 1]
+        inside = (y >= 0) & (y < self.side) & (x >= 0) & (x < self.side)  # faint ink may lie outside
+        which, values = which[inside], values[inside]
+        target = (rows[which] * self.side + y[inside]) * self.side + x[inside]
+        images, instances = self.images.reshape(-1), self.instances.reshape(-1)
+        wins = values > images[target]
+        images[target[wins]] = values[wins]
+        owned = wins & (values >= INK)
+        instances[target[owned]] = numbers[which[owned]]
+
+
+def _patches(
+    padded: np.ndarray, chosen: np.ndarray, scales: np.ndarray, turns: np.ndarray, *, most: float
+) -> np.ndarray:
+    """Return digits enlarged and turned about their middle, by bilinear interpolation: uint8 (n, P, P).
+
+    Args:
+        padded: uint8 (D, 30, 30), the digits with a black frame of one pixel.
+        chosen: (n,) which of them.
+        scales: (n,) by how much each is enlarged.
+        turns: (n,) radians.
+        most: the greatest scale, which decides P.
+    """
+    half = math.ceil(REACH * most)
+    offsets = np.arange(0.5 - half, half, dtype=np.float32)  # of pixels' middles: at its own size a digit stays itself
+    cosine = (np.cos(turns) / scales).astype(np.float32)[:, None, None]
+    sine = (np.sin(turns) / scales).astype(np.float32)[:, None, None]
+    middle = np.float32((SIDE - 1) / 2 + 1)
+    y = np.clip(middle + cosine * offsets[:, None] - sine * offsets[None, :], 0, SIDE + 0.999)
+    x = np.clip(middle + sine * offsets[:, None] + cosine * offsets[None, :], 0, SIDE + 0.999)
+    row, column = y.astype(np.int32), x.astype(np.int32)
+    down, across = y - row, x - column
+    flat, wide = padded.reshape(-1), SIDE + 2
+    corner = (chosen.astype(np.int64)[:, None, None] * wide + row) * wide + column
+    upper = flat[corner] * (1 - across) + flat[corner + 1] * across
+    lower = flat[corner + wide] * (1 - across) + flat[corner + wide + 1] * across
+    return np.rint(upper * (1 - down) + lower * down).astype(np.uint8)
+
+
+def _extent(profile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first index of ink in each row of (n, P), and the one after the last."""
+    ink = profile >= INK
+    return ink.argmax(axis=1), ink.shape[1] - ink[:, ::-1].argmax(axis=1)
+
+
+def _draw_clutter(scenes: _Canvas, digits: Split, fragments: int, rng: np.random.Generator) -> None:
+    """Lay fragments of 8x8 pixels about, which belong to nobody (Mnih et al. 2014 clutter MNIST so)."""
+    size = 8
+    count, side = scenes.images.shape[:2]
+    rows = np.arange(count)
+    for _ in range(fragments):
+        chosen = rng.integers(0, len(digits), count)
+        corners = rng.integers(4, SIDE - 4 - size + 1, (count, 2))
+        window = np.arange(size)
+        y, x = corners[:, 0, None, None] + window[:, None], corners[:, 1, None, None] + window
+        fragment = digits.images[..., 0][chosen[:, None, None], y, x]
+        to = rng.integers(0, side - size + 1, (count, 2))
+        y, x = to[:, 0, None, None] + window[:, None], to[:, 1, None, None] + window
+        place = rows[:, None, None], y, x
+        scenes.images[place] = np.maximum(scenes.images[place], fragment)
+
+
+def _chunks(count: int) -> Iterator[slice]:
+    return (slice(start, start + CHUNK) for start in range(0, count, CHUNK))

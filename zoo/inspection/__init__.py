@@ -1,0 +1,1 @@
+"""A built model looked at: its layers, parameters and arithmetic, and how far a unit sees."""

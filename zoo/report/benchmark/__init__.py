@@ -1,0 +1,1 @@
+"""Benchmarks as tables, text, plots and pages."""

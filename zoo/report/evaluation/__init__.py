@@ -1,0 +1,1 @@
+"""Evaluations as files, plots and one page."""

@@ -1,0 +1,1 @@
+"""Run folders: written, read, listed and compared; and the model files in them."""

@@ -1,0 +1,24 @@
+"""The frozen values that flow through zoo: what a model is, how it is trained, what a run was.
+
+Nothing here imports TensorFlow. Every value turns into plain JSON with `to_dict` and back with `from_dict`.
+"""
+
+from zoo.spec.claims import Claim, Counted, Published
+from zoo.spec.model import BUILT_IN, TASKS, ModelSpec, Origin, Paper, spec_of
+from zoo.spec.recipe import PRECISIONS, Recipe
+from zoo.spec.run import Run
+
+__all__ = [
+    "BUILT_IN",
+    "PRECISIONS",
+    "TASKS",
+    "Claim",
+    "Counted",
+    "ModelSpec",
+    "Origin",
+    "Paper",
+    "Published",
+    "Recipe",
+    "Run",
+    "spec_of",
+]

@@ -1,0 +1,48 @@
+"""What a run was: `Run`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zoo.spec.recipe import Recipe, plain
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished training: where it is kept, what it measured, and the model that came out.
+
+    `document` is what ``zoo train --json`` prints and what ``run.json`` holds. A run can be pickled, and so sent to
+    another process: the model stays behind, and is read from the folder when it is asked for there.
+    """
+
+    folder: Path
+    document: Mapping[str, Any]
+    recipe: Recipe
+    load: Callable[[], Any] = field(repr=False, compare=False)
+
+    @functools.cached_property
+    def model(self) -> Any:
+        """The trained ``keras.Model``: raw images (N, H, W, C) in 0..255 to float32 logits (N, classes).
+
+        It computes in float32, in whatever precision it was trained: a run's metrics are those of this model.
+        """
+        return self.load()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled and copied: all but the model."""
+        return {name: value for name, value in vars(self).items() if name != "model"}
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Test and validation metrics: `test_accuracy`, `test_loss`, `validation_accuracy` ..."""
+        metrics: Mapping[str, float] = self.document["metrics"]
+        return metrics
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document as plain JSON values."""
+        document: dict[str, Any] = plain(self.document)
+        return document

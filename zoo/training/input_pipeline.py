@@ -1,0 +1,180 @@
+"""Where a step's images come from: held on the device, or streamed to it by ``tf.data``.
+
+Both kinds hand the compiled loop what it needs for a stretch of steps (`arguments`), and draw one batch from that
+inside the graph (`draw`). The order of images follows from seed and epoch alone, so that a run can go on where it
+was stopped.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.data import Split
+from zoo.spec.recipe import Recipe
+
+
+class Feed(Protocol):
+    """What the compiled loop trains on."""
+
+    examples: int  # images of an epoch
+    batch_size: int
+    image_shape: tuple[int, ...]
+    targets: tf.TensorSpec  # shape and type of all that the images are held against
+
+    @property
+    def signature(self) -> tuple[Any, ...]:
+        """The types of what `arguments` returns, for tracing."""
+
+    def begin(self, epoch: int, first_step: int = 0) -> None:
+        """Go to a step of an epoch, both counted from 0."""
+
+    def arguments(self, steps: int) -> tuple[Any, ...]:
+        """Return what the graph needs for the next `steps` steps, and go past them."""
+
+    def draw(self, arguments: tuple[Any, ...], step: tf.Tensor, batch: int, /) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return, inside the graph, a batch of a known size: uint8 images (B, H, W, C) and their targets (B, ...)."""
+
+
+class Resident:
+    """A split's images (uint8) and targets (labels, int64, or what its task has), held on the device for a run."""
+
+    def __init__(self, split: Split) -> None:
+        self.images = tf.constant(np.ascontiguousarray(split.images))
+        self.labels = tf.constant(np.ascontiguousarray(split.labels))
+
+    def __len__(self) -> int:
+        return int(self.images.shape[0])
+
+
+class ResidentFeed:
+    """Batches gathered from images that lie on the device: the fast way, for data that fits there."""
+
+    def __init__(self, split: Split, recipe: Recipe) -> None:
+        self.data, self.recipe = Resident(split), recipe
+        self.examples, self.batch_size, self.image_shape = len(split), recipe.batch_size, split.images.shape[1:]
+        self.targets = tf.TensorSpec(self.data.labels.shape, self.data.labels.dtype)
+        self.signature = (
+            tf.TensorSpec(self.data.images.shape, tf.uint8),
+            self.targets,
+            tf.TensorSpec((self.examples,), tf.int64),
+            tf.TensorSpec((), tf.int32),
+        )
+
+    def begin(self, epoch: int, first_step: int = 0) -> None:
+        order = shuffled(self.examples, self.recipe, epoch)
+        self._order, self._step = tf.constant(order, tf.int64), first_step  # a GPU keeps int32 on the host
+
+    def arguments(self, steps: int) -> tuple[Any, ...]:
+        first, self._step = self._step, self._step + steps
+        return self.data.images, self.data.labels, self._order, tf.constant(first)
+
+    def draw(self, arguments: tuple[Any, ...], step: tf.Tensor, batch: int, /) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels, order, first = arguments
+        rows = tf.slice(order, [(first + step) * self.batch_size], [batch])
+        return _gathered(images, rows), _gathered(labels, rows)
+
+
+class StreamedFeed:
+    """Batches read by a ``tf.data`` pipeline on the host: shuffle, batch, read, prefetch.
+
+    What is shuffled are positions, not images: an image is read where it lies, for the cache's files on the disk, when
+    its batch is made. So images may take more memory than there is. A shuffle of all of them takes 4 bytes each and is
+    the resident feed's; only one with a buffer of its own is the pipeline's, some 400 bytes for each of the buffer.
+
+    One iterator runs through all epochs. To begin anywhere but where it stands, the pipeline is built again from
+    there, which gives the same order as running through. It is let go before the interpreter ends: once that is under
+    way no call into Python returns, and to let go of an iterator waits for those that are on their way.
+    """
+
+    def __init__(self, split: Split, recipe: Recipe) -> None:
+        self.recipe, self._labels = recipe, split.labels
+        on_disk = isinstance(split.images, np.memmap)
+        self._images = np.array(split.images) if recipe.cache and on_disk else split.images
+        self.examples, self.batch_size, self.image_shape = len(split), recipe.batch_size, split.images.shape[1:]
+        self.targets = tf.TensorSpec(split.labels.shape, tf.as_dtype(split.labels.dtype))
+        self._steps = -(-self.examples // self.batch_size)
+        self._position = -1
+        self._iterators: list[Any] = []  # the one that is in use
+        weakref.finalize(self, self._iterators.clear)
+        self._order = (-1, np.zeros(0, np.int32))  # an epoch, and the order of its positions
+        with tf.device("/CPU:0"):
+            self.signature = (tf.data.IteratorSpec(self._positions(0).map(self._read).element_spec),)
+
+    def begin(self, epoch: int, first_step: int = 0) -> None:
+        wanted = epoch * self._steps + first_step
+        if wanted != self._position:
+            with tf.device("/CPU:0"):
+                batches = self._positions(wanted).map(self._read)
+                self._iterators[:] = [iter(batches.prefetch(tf.data.AUTOTUNE) if self.recipe.prefetch else batches)]
+            self._position = wanted
+
+    def arguments(self, steps: int) -> tuple[Any, ...]:
+        self._position += steps
+        return tuple(self._iterators)
+
+    def draw(self, arguments: tuple[Any, ...], _step: tf.Tensor, _batch: int, /) -> tuple[tf.Tensor, tf.Tensor]:
+        (iterator,) = arguments
+        images, labels = iterator.get_next()
+        return images, labels
+
+    def _positions(self, first: int) -> tf.data.Dataset:
+        """Return the positions of batch after batch, through all epochs, without the first so many."""
+        if self.recipe.shuffle and 0 < self.recipe.shuffle_buffer < self.examples:
+            positions = tf.data.Dataset.range(self.examples)
+            positions = positions.shuffle(self.recipe.shuffle_buffer, seed=self.recipe.seed % 2**31)
+            return positions.batch(self.batch_size).repeat().skip(first)
+        steps = tf.data.Dataset.range(first, tf.int64.max)
+        return steps.map(lambda step: tf.numpy_function(self._rows, [step], tf.int32, stateful=False))
+
+    def _rows(self, step: np.int64) -> np.ndarray:
+        """Return the positions of the batch with that number, counted through all epochs."""
+        epoch, step_of_epoch = divmod(int(step), self._steps)
+        order = self._order
+        if order[0] != epoch:
+            order = self._order = (epoch, shuffled(self.examples, self.recipe, epoch))
+        return order[1][step_of_epoch * self.batch_size :][: self.batch_size]
+
+    def _read(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Read one batch's images and labels inside the pipeline."""
+        images, labels = tf.numpy_function(
+            lambda rows: (self._images[rows], self._labels[rows]),
+            [rows],
+            [tf.uint8, self.targets.dtype],
+            stateful=False,
+        )
+        shapes = (None, *self.image_shape), (None, *self.targets.shape[1:])
+        return tf.ensure_shape(images, shapes[0]), tf.ensure_shape(labels, shapes[1])
+
+
+WORDS = {8: tf.int64, 4: tf.float32, 2: tf.float16}  # by their bytes; gathering only copies
+
+
+def _gathered(values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Return some rows of a tensor, read on the device that it lies on.
+
+    TensorFlow has no kernel that gathers uint8 on a GPU: each step would copy all images to the host. So images are
+    gathered as longer words, where their bytes divide into any.
+    """
+    size = math.prod(values.shape[1:])
+    word = next((word for word in WORDS if size % word == 0), None)
+    if values.dtype != tf.uint8 or word is None:
+        return tf.gather(values, rows)
+    words = tf.bitcast(tf.reshape(values, (-1, size // word, word)), WORDS[word])
+    return tf.reshape(tf.bitcast(tf.gather(words, rows), tf.uint8), (-1, *values.shape[1:]))
+
+
+def make_feed(split: Split, recipe: Recipe) -> Feed:
+    """Return the recipe's way of feeding images to the loop."""
+    return ResidentFeed(split, recipe) if recipe.pipeline == "resident" else StreamedFeed(split, recipe)
+
+
+def shuffled(examples: int, recipe: Recipe, epoch: int) -> np.ndarray:
+    """Return the order of an epoch's examples: a function of seed and epoch, with no state between."""
+    if not recipe.shuffle:
+        return np.arange(examples, dtype=np.int32)
+    return np.random.default_rng([recipe.seed, epoch]).permutation(examples).astype(np.int32)
