@@ -13,7 +13,9 @@ import pytest
 from zoo.data import Dataset, Split
 from zoo.errors import ModelError
 from zoo.evaluation.evaluate import evaluate
-from zoo.evaluation.subject import caution_about_scaling, check_fits, for_images_of, open_subject
+from zoo.evaluation.matching import caution_about_scaling, check_fits, for_images_of
+from zoo.evaluation.outputs import compute_outputs
+from zoo.evaluation.subject import open_subject
 from zoo.runs.folder import load_run
 from zoo.spec import Recipe, Run
 from zoo.training.trainer import train
@@ -269,6 +271,32 @@ def test_relu_at_the_end_is_mentioned(tiny_digits: Dataset) -> None:
     """Logits cut off at 0 are trained, with a word."""
     _, said = trained(network(end="relu"), tiny_digits, epochs=1)
     assert "mine ends in relu, which cuts logits off at 0" in said
+
+
+class Fragile(keras.layers.Layer):
+    """A layer that is built, and fails once it is asked."""
+
+    def call(self, inputs: Any) -> Any:
+        """Raise, unless it is only traced."""
+        if hasattr(inputs, "numpy"):
+            raise ValueError("no such luck")
+        return inputs
+
+
+def test_a_model_that_fails_is_told_so(tiny_digits: Dataset) -> None:
+    """Whatever goes wrong inside is a ModelError that names it."""
+    with pytest.raises(ModelError, match=r"mine fails on images \(28, 28, 1\): ValueError: .*no such luck"):
+        train(network(Fragile()), dataset=tiny_digits, epochs=1)
+
+
+def test_softmax_in_bfloat16_is_known_as_such() -> None:
+    """Its probabilities are rounded, and sum to 1 within a few thousandths: they are no logits."""
+    draw = keras.initializers.RandomNormal(stddev=0.3, seed=1)
+    dense = layers.Dense(60, activation="softmax", kernel_initializer=draw, dtype="mixed_bfloat16")
+    model = keras.Sequential([keras.Input(SHAPE), layers.Rescaling(1 / 255), layers.Flatten(), dense])
+    outputs = compute_outputs(model, np.random.default_rng(0).integers(0, 256, (500, *SHAPE), np.uint8))
+    assert np.abs(outputs.values.sum(axis=1) - 1).max() > 1e-3
+    assert outputs.kind == "probabilities"
 
 
 # --- files ---

@@ -16,22 +16,11 @@ from zoo.data import Dataset
 from zoo.data import load as load_dataset
 from zoo.environment import environment, version
 from zoo.errors import ModelError
+from zoo.evaluation.matching import caution_about_scaling, check_fits, for_images_of, with_classes_of
 from zoo.evaluation.outputs import Outputs, averaged, compute_outputs
 from zoo.evaluation.scenes import measure_scenes, scene_task
 from zoo.evaluation.scores import sample_predictions, score, top_confusions
-from zoo.evaluation.subject import (
-    Ensemble,
-    Model,
-    Subject,
-    caution_about_scaling,
-    check_fits,
-    command,
-    evaluation_folder,
-    for_images_of,
-    open_subjects,
-    unwritable,
-    with_classes_of,
-)
+from zoo.evaluation.subject import Ensemble, Model, Subject, command, evaluation_folder, open_subjects, unwritable
 from zoo.files import atomic_write
 from zoo.plugins.discovery import readable_entry_points
 from zoo.report.evaluation.files import write_page, write_plots

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,14 +29,13 @@ SHRINKS = 16
 """A model whose first weights see less than this fraction of the spread of raw pixels has scaled them itself:
 1/255 is far below it, and so is mean 0 and deviation 1."""
 
-SUM_TOLERANCE = 0.05
-"""How far from 1 the outputs of a softmax in half precision may sum."""
+SUM_TOLERANCE = 1e-2
+"""How far from 1 the outputs of a softmax in half precision may sum: bfloat16 rounds by up to 1/512."""
 
 LEAST = 1e-7
 """A probability below this counts as it, as in Keras' own cross-entropy of probabilities."""
 
 SHOWN = 16  # images of noise that a model is shown
-SIDE = 64  # pixels, where it takes images of any size
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def adopt(network: keras.Model, recipe: Recipe, data: Dataset, *, keep_scaling: 
     graph = _as_graph(network, data)
     _check_shapes(graph, data)
     _check_recipe(graph, recipe)
-    layer, shrinks, outputs = _shown_noise(graph)
+    layer, shrinks, outputs = _shown_noise(graph, data)
     recipe, cautions = _scaling(graph.name, layer if shrinks else None, recipe, keep_scaling)
     ends = _end_of(graph)
     if recipe.loss == "cross_entropy" and "sigmoid" in ends:
@@ -112,7 +112,7 @@ def _as_graph(network: keras.Model, data: Dataset) -> keras.Model:
             network.build((None, *data.image_shape))
         except Exception as error:
             raise ModelError(
-                f"{network.name} cannot be built for images {data.image_shape}: {_first_line(error)} "
+                f"{network.name} cannot be built for images {data.image_shape}: {_in_brief(error)} "
                 f"Begin it with keras.Input({data.image_shape})."
             ) from error
     inputs, outputs = getattr(network, "inputs", None), getattr(network, "outputs", None)
@@ -172,20 +172,29 @@ def _check_recipe(graph: keras.Model, recipe: Recipe) -> None:
         )
 
 
-def _shown_noise(graph: keras.Model) -> tuple[str, bool, np.ndarray]:
+def _shown_noise(graph: keras.Model, data: Dataset) -> tuple[str, bool, np.ndarray]:
     """Show the model noise of 0..255, as its input takes it, and look on.
 
     So it does not matter how it is written: with Rescaling, Normalization or arithmetic, in one graph or several.
 
     Returns:
         The first layer with weights; whether what reaches it is scaled down already; and the outputs (N, classes).
+
+    Raises:
+        ModelError: the model fails.
     """
-    shape = [SIDE if size is None else size for size in graph.input_shape[1:]]
+    shape = data.image_shape if len(graph.input_shape) == 4 else graph.input_shape[1:]
     noise = np.random.default_rng(0).uniform(0, 255, (SHOWN, *shape)).astype(np.float32)
     reached: list[tuple[str, np.ndarray]] = []
-    with _watched(graph, reached):
-        outputs = _as_array(graph(noise, training=False))
-    layer, values = reached[0]
+    try:
+        with _watched(graph, reached):
+            outputs = _as_array(graph(noise, training=False))
+    except Exception as error:
+        raise ModelError(
+            f"{graph.name} fails on images {data.image_shape}: {type(error).__name__}: {_in_brief(error)} "
+            "Call it on a few of them yourself, and mend that first."
+        ) from error
+    layer, values = reached[0] if reached else ("", noise)
     return layer, float(values.std()) * SHRINKS < float(noise.std()), outputs
 
 
@@ -252,5 +261,7 @@ def _foreign_layers(graph: keras.Model) -> list[str]:
     ]
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().partition("\n")[0][:200] or type(error).__name__).rstrip(".") + "."
+def _in_brief(error: Exception) -> str:
+    """Return what went wrong in one line, without the colours that Keras puts into it."""
+    words = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
+    return (words[:200] or type(error).__name__).rstrip(".") + "."

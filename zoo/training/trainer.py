@@ -20,6 +20,8 @@ from zoo.report.shared.statistics import summarize
 from zoo.runs.folder import find_run, model_loader, run_folder, save_model, write_run
 from zoo.spec import ModelSpec, Recipe, Run
 from zoo.spec.recipe import plain
+from zoo.tasks import task_for
+from zoo.tasks.task import SceneTask
 from zoo.training.callbacks import check_callbacks, forgetful, recipe_callbacks, selected_epoch
 from zoo.training.checkpoint import Checkpoint
 from zoo.training.checkpoint import read as read_checkpoint
@@ -127,8 +129,8 @@ class _Work:
         recipe = self.plan.recipe.override(dataset=data.name)
         plan = self.plan
         parts = split(data, recipe, plan.limit)
-        is_scene = plan.spec.task != "classification"
-        preprocessing = Preprocessing() if is_scene else preprocessing_of(parts.train.images, data.name)
+        of_scenes = issubclass(task_for(plan.spec.task), SceneTask)  # in which nothing is scaled or centred
+        preprocessing = Preprocessing() if of_scenes else preprocessing_of(parts.train.images, data.name)
         data_s = time.perf_counter() - data_began
         session = Session(
             plan.spec, recipe, self.placement, data, parts, network=plan.network, keep_scaling=plan.keep_scaling
