@@ -113,9 +113,10 @@ def check_channel_order(image_data_format: Any) -> None:
         return
     settings = read()
     is_written = image_data_format == settings.image_data_format
-    place = f" by 'image_data_format' in {settings.file}. Change it there" if is_written else ". Set it back"
+    place = f" by 'image_data_format' in {settings.file}. Change it there" if is_written else ""
+    advice = place or f". Change 'image_data_format' in {settings.file}, or where your code sets it,"
     raise DeviceError(
-        f"zoo trains on channels_last images, but Keras is set to {image_data_format!r}{place} to channels_last."
+        f"zoo trains on channels_last images, but Keras is set to {image_data_format!r}{advice} to channels_last."
     )
 
 

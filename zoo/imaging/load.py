@@ -12,15 +12,18 @@ import stat
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from zoo.data.image_files import open_image
 from zoo.errors import ImageError
 from zoo.imaging.digits import prepare_digit
-from zoo.imaging.modes import flatten
+from zoo.imaging.modes import flatten, join_bytes, lower_bytes
 from zoo.report.shared.text import printable
 
 __all__ = ["load_image", "prepare_digit", "prepare_photo"]
+
+DARK = 64
+"""Upper bytes of colours of 16 bits that are all below this may be what is left of 10, 12 or 14 bits."""
 
 
 def load_image(path: str | os.PathLike[str]) -> Image.Image:
@@ -36,9 +39,7 @@ def load_image(path: str | os.PathLike[str]) -> Image.Image:
     path = Path(path)
     _check_file(path)
     try:
-        with open_image(path) as image:
-            image.load()
-            return flatten(_upright(image))
+        return flatten(_loaded(path))
     except ImageError as error:
         raise ImageError(printable(f"{path} {error}")) from error
 
@@ -58,6 +59,20 @@ def prepare_photo(image: Image.Image, image_shape: tuple[int, int, int]) -> np.n
     plain = flatten(image).convert("L" if channels == 1 else "RGB")
     resized = plain.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(resized, dtype=np.uint8).reshape(height, width, channels)
+
+
+def _loaded(path: Path) -> Image.Image:
+    """Return a file's pixels, the camera's turn undone."""
+    with open_image(path) as image:
+        image.load()
+        upper = _upright(image)
+    if upper.mode not in ("RGB", "RGBA") or any(np.asarray(band).max() >= DARK for band in upper.split()[:3]):
+        return upper
+    with open_image(path) as image:
+        if not isinstance(image, ImageFile.ImageFile) or not lower_bytes(image):
+            return upper
+        image.load()
+        return join_bytes(upper, _upright(image))
 
 
 def _check_file(path: Path) -> None:
