@@ -210,7 +210,7 @@ class Stop(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         os.kill(os.getpid(), getattr(signal, sys.argv[1]))
 
-usual = signal.default_int_handler if sys.argv[1] == "SIGINT" else signal.SIG_DFL  # whatever nohup has left to us
+usual = signal.default_int_handler if sys.argv[1] == "SIGINT" else signal.SIG_DFL  # whatever the tests began with
 signal.signal(getattr(signal, sys.argv[1]), signal.SIG_IGN if sys.argv[2] == "ignored" else usual)
 zoo.train("mlp", dataset="digits", limit=100, epochs=2, callbacks=[Stop()], output="run")
 """
