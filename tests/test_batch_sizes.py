@@ -14,7 +14,7 @@ from zoo.layers import MeanOfViews, MovedViews
 from zoo.spec import ModelSpec, Recipe, spec_of
 from zoo.tasks import task_for
 from zoo.tasks.detectors import YoloV1
-from zoo.training import epoch as epoch_loop
+from zoo.training import loop as epoch_loop
 from zoo.training import trainer
 from zoo.training.devices import place
 from zoo.training.input_pipeline import Resident

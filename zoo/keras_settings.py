@@ -112,11 +112,10 @@ def check_channel_order(image_data_format: Any) -> None:
     if image_data_format == "channels_last":
         return
     settings = read()
-    is_written = image_data_format == settings.image_data_format
-    place = f" by 'image_data_format' in {settings.file}. Change it there" if is_written else ""
-    advice = place or f". Change 'image_data_format' in {settings.file}, or where your code sets it,"
+    in_code = "" if image_data_format == settings.image_data_format else ", or keras.config.set_image_data_format,"
     raise DeviceError(
-        f"zoo trains on channels_last images, but Keras is set to {image_data_format!r}{advice} to channels_last."
+        f"zoo trains on channels_last images, but Keras is set to {image_data_format!r}. Change 'image_data_format' in "
+        f"{settings.file}{in_code} to channels_last."
     )
 
 
