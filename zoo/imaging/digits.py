@@ -7,8 +7,8 @@ center of mass of the pixels, and translating the image so as to position this p
 published images the centre of mass lies within half a pixel of index 14, so the translation was by whole
 pixels; here it is too.
 
-The steps before that are ours, since MNIST's scanned forms had no need of them: which side is ink, what is
-background, and which specks are dust.
+The steps before that are ours, since MNIST's scanned forms had no need of them: where the paper is and how it is lit
+(`paper`), what is printed on it (`rules`), which side is ink (`ink`), and which marks are the digit (`strokes`).
 """
 
 from __future__ import annotations
@@ -37,15 +37,16 @@ MNIST's strokes are 2 to 4 pixels thick. A fine pen on a big canvas would end as
 def prepare_digit(image: Image.Image, image_shape: tuple[int, int, int] = (28, 28, 1)) -> np.ndarray:
     """Return the digit in `image` as MNIST has it: uint8 (28, 28, 1), bright ink on black.
 
-    Dark ink on light paper is inverted, an even or evenly slanting background is taken away, specks are
-    dropped, and the digit is scaled into a 20x20 box and centred by its mass. Another `image_shape`
+    Dark ink on light paper is inverted; what lies around the paper, printed lines, uneven light and specks are left
+    out; and the digit is scaled into a 20x20 box and centred by its mass. Another `image_shape`
     (H, W, C) scales box and centre with it, and repeats the grey values in each channel.
 
     A picture that already has this form, a digit of MNIST itself or a result of this function, is returned
     untouched: preparing twice is preparing once.
 
     Raises:
-        ImageError: every pixel is the same, or nothing stands out from the background.
+        ImageError: every pixel is the same, nothing stands out from the background, what does is a solid shape or
+            only straight lines, or there are several digits.
     """
     height, width, channels = image_shape
     plain = flatten(image)
