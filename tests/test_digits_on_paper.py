@@ -127,6 +127,15 @@ def test_two_digits_side_by_side_are_refused(strokes):
         prepare_digit(picture(page))
 
 
+def test_a_piece_within_an_open_stroke_belongs_to_the_digit():
+    """Only a box without gaps, or one that a large mark stands in, is taken away: not the bow of a broken 3 or 4."""
+    rows, columns = np.mgrid[-130:130, -130:130]
+    distance = np.hypot(rows, columns)
+    bow = (distance < 100) & (distance > 80) & (columns < 60)
+    page = sheet((bow | ((abs(rows) < 12) & (abs(columns) < 40))).astype(float))
+    assert likeness(prepare_digit(picture(page)), prepare_digit(picture(sheet(bow.astype(float))))) > 0.7
+
+
 @pytest.mark.parametrize("bits", [10, 12, 14, 16])
 @pytest.mark.parametrize("colours", [1, 3])
 def test_greys_and_colours_of_any_depth_are_read(strokes, tmp_path, bits, colours):

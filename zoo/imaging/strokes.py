@@ -56,6 +56,14 @@ class Mark:
             ours.start < its.start and its.stop < ours.stop for ours, its in zip(self.place, other.place, strict=True)
         )
 
+    def encloses(self, other: Mark) -> bool:
+        """Whether the other lies in a hole of this one, as in a box without gaps."""
+        rows, columns = (
+            slice(its.start - ours.start, its.stop - ours.start)
+            for ours, its in zip(self.place, other.place, strict=True)
+        )
+        return bool(ndimage.binary_fill_holes(self.shape)[rows, columns][other.shape].all())
+
 
 def strong(ink: np.ndarray) -> np.ndarray:
     """Return where strokes are, boolean: at least `EDGE` of full ink."""
@@ -125,7 +133,9 @@ def _is_outside(mark: Mark, marks: list[Mark], pieces: np.ndarray, paper: int) -
     if mark.contact > ALONG * paper:
         return bool(others)
     return mark.shape.mean() < 0.35 and any(
-        mark.surrounds(other) and other.size > 0.3 * mark.size and not (pieces[other.place] == mark.number).any()
+        mark.surrounds(other)
+        and other.size > (0.3 if mark.encloses(other) else 0.45) * mark.size  # a broken 3 may surround its own piece
+        and not (pieces[other.place] == mark.number).any()
         for other in others
     )
 
