@@ -14,6 +14,9 @@ from zoo.imaging.strokes import extent, only_digit, stroke_thickness, strong
 FAINTEST = 8.0
 """Grey levels: less contrast than this is none."""
 
+PLAIN = 60.0
+"""Grey levels: so much contrast is enough however uneven the paper is, as around a digit that fills its picture."""
+
 NOISIEST = 1 / 12
 """Share of the ink's contrast: with more noise than this the picture is reduced to half, which averages it away."""
 
@@ -70,7 +73,7 @@ def _narrow(ink: np.ndarray) -> float:
 
 
 def _check_contrast(ink: np.ndarray, noise: float) -> None:
-    if ink.max() < max(FAINTEST, 6 * noise):
+    if ink.max() < max(FAINTEST, min(6 * noise, PLAIN)):
         raise NotPaperError(
             "no digit found: nothing stands out from the background "
             f"(at most {ink.max():.0f} of 255 grey levels). Draw it with more contrast."
