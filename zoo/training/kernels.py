@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -18,13 +18,21 @@ import tensorflow as tf
 @contextlib.contextmanager
 def fast_kernels(model: keras.Model) -> Iterator[None]:
     """Let the layers of `model` that have a faster kernel use it within this context."""
-    covered = [layer for layer in model._flatten_layers(include_self=False) if _suits(layer)]
-    for layer in covered:
-        object.__setattr__(layer, "call", functools.partial(_fused_batch_normalization, layer))  # not a tracked value
+    with calls_replaced(
+        [layer for layer in model._flatten_layers(include_self=False) if _suits(layer)], _fused_batch_normalization
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def calls_replaced(layers: Sequence[keras.layers.Layer], call: Callable[..., Any]) -> Iterator[None]:
+    """Have `call`, which takes the layer first, called in place of each of these layers' own within this context."""
+    for layer in layers:
+        object.__setattr__(layer, "call", functools.partial(call, layer))  # not a tracked value
     try:
         yield
     finally:
-        for layer in covered:
+        for layer in layers:
             object.__delattr__(layer, "call")
 
 

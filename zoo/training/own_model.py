@@ -9,7 +9,6 @@ shared.
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 import re
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from zoo.data import Dataset
 from zoo.errors import ModelError, RecipeError, ZooError
 from zoo.runs.model_config import RUNS_CODE
 from zoo.spec.recipe import Recipe
+from zoo.training.kernels import calls_replaced
 
 SHRINKS = 16
 """A model whose first weights see less than this fraction of the spread of raw pixels has scaled them itself:
@@ -212,13 +212,8 @@ def _watched(graph: keras.Model, reached: list[tuple[str, np.ndarray]]) -> Itera
         for layer in graph._flatten_layers(include_self=False)
         if layer._trainable_variables and not isinstance(layer, keras.layers.Normalization)
     ]
-    for layer in layers:
-        object.__setattr__(layer, "call", functools.partial(watch, layer))  # not a tracked value
-    try:
+    with calls_replaced(layers, watch):
         yield
-    finally:
-        for layer in layers:
-            object.__delattr__(layer, "call")
 
 
 def _as_array(tensor: Any) -> np.ndarray:
