@@ -91,10 +91,10 @@ def train_command(name: str | None, as_json: bool, report: bool, settings: tuple
 
 def _write_report(run: Run | str) -> str | None:
     """Evaluate a finished run; what goes wrong here is said, and takes nothing from the run."""
-    from zoo.evaluation import evaluate as metrics
+    from zoo.evaluation.evaluate import evaluate
 
     try:
-        document = metrics.evaluate(run)
+        document = evaluate(run)
     except Exception as error:  # the run is finished and written: nothing may make it look failed
         what = str(error) if isinstance(error, ZooError) else f"{type(error).__name__}: {error}"
         announce(f"No report: {what}")
@@ -156,9 +156,9 @@ def evaluate_command(models: tuple[str, ...], as_json: bool, **arguments: Any) -
     together, as an ensemble: their probabilities are averaged.
     """
     load_tensorflow()
-    from zoo.evaluation import evaluate as metrics
+    from zoo.evaluation.evaluate import evaluate
 
-    report_result(as_json, metrics.evaluate(models, announce=announce, **arguments), show.print_evaluation)
+    report_result(as_json, evaluate(models, announce=announce, **arguments), show.print_evaluation)
 
 
 @main.command("predict")
@@ -198,11 +198,11 @@ def runs_group(ctx: click.Context, as_json: bool, **arguments: Any) -> None:
         if given:
             raise click.UsageError(f"Options for {ctx.invoked_subcommand} are written after it.", ctx)
         return
-    from zoo.runs import listing as experiments
+    from zoo.runs.listing import column_named, list_runs
 
-    rows = experiments.list_runs(**arguments)
+    rows = list_runs(**arguments)
     filtered = arguments["model"] != "*" or arguments["dataset"] is not None
-    column = experiments.column_named(arguments["sort"])
+    column = column_named(arguments["sort"])
     printer = functools.partial(run_reports.print_runs, folder=arguments["folder"], sort=column, filtered=filtered)
     report_result(as_json, rows, printer)
 
@@ -216,9 +216,9 @@ def runs_diff_command(a: str, b: str, as_json: bool) -> None:
 
     A and B are run folders or their names inside runs/, or folders of several seeds of one recipe.
     """
-    from zoo.runs import diff as differences
+    from zoo.runs.diff import diff_runs
 
-    report_result(as_json, differences.diff_runs(a, b), run_reports.print_run_diff)
+    report_result(as_json, diff_runs(a, b), run_reports.print_run_diff)
 
 
 @main.group("data", cls=Group)
