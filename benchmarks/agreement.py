@@ -29,7 +29,7 @@ from zoo import registry  # noqa: E402
 from zoo.spec import Recipe  # noqa: E402
 from zoo.training.devices import place  # noqa: E402
 from zoo.training.optimizers import make_schedule  # noqa: E402
-from zoo.training.session import Session, split  # noqa: E402
+from zoo.training.session import Session  # noqa: E402
 
 MODELS = ("mlp", "lenet5", "simple_cnn")
 ROWS = [(batch, precision) for precision in ("float32", "mixed_bfloat16") for batch in (32, 128)]
@@ -53,7 +53,7 @@ def by_zoo(name: str, recipe: Recipe, data: zoo.Dataset) -> float:
     """Return the same after zoo's loop has."""
     keras.utils.set_random_seed(recipe.seed)
     spec = registry.get(name)
-    session = Session(spec, recipe, place(recipe, device="cpu", training=spec), data, split(data, recipe), network=None)
+    session = Session(spec, recipe, place(recipe, device="cpu", training=spec), data)
     session.fit([], show=False)
     return 100 * session.measure()["test_accuracy"]
 

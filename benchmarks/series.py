@@ -32,7 +32,7 @@ from zoo.errors import suggestion
 from zoo.files import atomic_write
 from zoo.inspection import anatomy
 from zoo.spec.recipe import plain
-from zoo.tasks import task_for
+from zoo.tasks import task_of
 
 FOLDER = Path(__file__).resolve().parent
 TARGET = 0.99
@@ -66,7 +66,7 @@ def recipe_values(model: str, recipe: str, dataset: str) -> dict[str, Any]:
 def macs(model: str, recipe: str, dataset: str) -> int:
     """Return the multiply-accumulates of one of the dataset's images, in the network that the recipe builds."""
     spec, held = registry.get(model), data.load(dataset)
-    names = task_for(spec.task).named(held.class_names)
+    names = task_of(spec).output_names(held.class_names)
     network = registry.build(
         spec, input_shape=held.image_shape, num_classes=len(names), **spec.recipe(recipe).model_options
     )

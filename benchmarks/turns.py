@@ -22,13 +22,13 @@ Epoch = Callable[[], float]
 
 def zoo_epoch(name: str, data: zoo.Dataset, recipe: Recipe) -> Epoch:
     """Return an epoch of zoo's compiled loop, warmed up; loss and accuracy included."""
+    from zoo.inference import Totals
     from zoo.training.devices import place
-    from zoo.training.loop import Totals
-    from zoo.training.session import Session, split
+    from zoo.training.session import Session
 
     spec = registry.get(name)
     placement = place(recipe, device="cpu", training=spec)
-    session = Session(spec, recipe, placement, data, split(data, recipe), network=None)
+    session = Session(spec, recipe, placement, data)
     loop = session.loop
     loop.warm_up()
     number = -1

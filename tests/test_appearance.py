@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,11 +15,13 @@ from scipy import ndimage
 from zoo import data
 from zoo.data.appearance import MNIST_FORM, Preprocessing, preprocessing_of
 from zoo.errors import RunError
-from zoo.evaluation.predict import predict, predict_images
-from zoo.imaging.load import prepare_digit, prepare_photo
+from zoo.evaluation.predict import predict
+from zoo.imaging.load import load_image, prepare_digit, prepare_photo
 from zoo.imaging.preparation import preparation
+from zoo.inference import Predictor
 from zoo.runs.folder import load_run
 from zoo.spec import Run
+from zoo.tasks.classification import Classification
 from zoo.training.trainer import train
 
 Form = Callable[[np.ndarray], np.ndarray]
@@ -229,12 +230,12 @@ def changed(run: Path, folder: Path, **fields: object) -> Path:
 def test_an_older_run_follows_its_data_sets_name(trained_run: Path, tmp_path: Path) -> None:
     """Without the field, digits are prepared as MNIST's and anything else is resized, as it was."""
     Image.fromarray(255 - data.load("digits").test.images[0, :, :, 0]).save("x.png")
-    model = load_run(trained_run).model
+    predictor, picture = Predictor.of(load_run(trained_run)), load_image("x.png")
     for name, prepare in (("digits", prepare_digit), ("theirs", prepare_photo)):
         older = changed(trained_run, tmp_path / name, preprocessing=None, dataset=name)
         found = predict(older, ["x.png"])["predictions"][0]["probabilities"]
-        options = {"image_shape": (28, 28, 1), "class_names": [*"0123456789"], "prepare": prepare}
-        assert found == list(predict_images(model, ["x.png"], **options)[0].probabilities)
+        (expected,) = predictor.run([prepare(picture, (28, 28, 1))])
+        assert found == expected.tolist()
 
 
 @pytest.mark.parametrize("value", [{"kind": "etching"}, {"kind": "digit", "box": -3}, "digit", 7])
@@ -262,12 +263,10 @@ def test_a_picture_on_the_other_ground_is_mentioned(trained_run: Path, tmp_path:
         predict(run, ["dark on light.png"])
 
 
-def test_probabilities_are_not_softened_again(tmp_path: Path) -> None:
+def test_probabilities_are_not_softened_again() -> None:
     """A model that ends in softmax, as older zoo let them be trained, is as sure as it says."""
-    Image.new("L", (8, 8)).save("x.png")
-    model = SimpleNamespace(ask=lambda batch, training: np.array([[0.9, 0.08, 0.02]], np.float32))
-    options = {"image_shape": (8, 8, 1), "class_names": ["a", "b", "c"], "prepare": prepare_photo}
-    assert predict_images(model.ask, ["x.png"], **options)[0].probabilities == pytest.approx((0.9, 0.08, 0.02))
+    found = Classification().read(np.array([[0.9, 0.08, 0.02]], np.float32), 3)
+    assert found[0] == pytest.approx((0.9, 0.08, 0.02))
 
 
 def test_mirrored_digits_are_mentioned_whatever_their_name(digits: data.Dataset) -> None:

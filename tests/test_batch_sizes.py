@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from zoo import inference
 from zoo.data import Dataset, Split
+from zoo.inference import EVALUATION_BATCH, CompiledEvaluation, Examples, Resident
 from zoo.layers import MeanOfViews, MovedViews
 from zoo.spec import ModelSpec, Recipe, spec_of
-from zoo.tasks import task_for
+from zoo.tasks import task_of
+from zoo.tasks.detection import Detection
 from zoo.tasks.detectors import YoloV1
-from zoo.training import loop as epoch_loop
 from zoo.training import trainer
 from zoo.training.devices import place
-from zoo.training.input_pipeline import Resident
 from zoo.training.interruption import TrainingInterrupted
-from zoo.training.loop import EVALUATION_BATCH, CompiledEvaluation
-from zoo.training.session import Parts, Session
+from zoo.training.session import Session
 from zoo.training.trainer import train
 
 SIZES = (1, 2, 3, 499, 500, 501, 502, 503, 999, 1001)
@@ -57,7 +57,7 @@ def segmenter(*, input_shape=(8, 8, 1), num_classes=3):
 
 SPECS = {
     "classification": spec_of(classifier),
-    "detection": spec_of(detector, task="detection", detector=YoloV1(stride=8)),
+    "detection": spec_of(detector, task=Detection(YoloV1(stride=8))),
     "segmentation": spec_of(segmenter, task="segmentation"),
 }
 
@@ -65,7 +65,12 @@ SPECS = {
 def _images(spec: ModelSpec, count: int, seed: int) -> Split:
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (count, *spec.input_shape), dtype=np.uint8)
-    return task_for(spec.task).invented(spec, images, rng)[0]
+    return task_of(spec).synthetic(spec.num_classes, images, rng)[0]
+
+
+def _examples(spec: ModelSpec, split: Split) -> Examples:
+    names = tuple(map(str, range(spec.num_classes)))
+    return Examples(split.images, task_of(spec).targets(Dataset("noise", split, split, names, "drawn", {}), split))
 
 
 def _data(spec: ModelSpec, train_images: int, test_images: int) -> Dataset:
@@ -77,13 +82,13 @@ def _data(spec: ModelSpec, train_images: int, test_images: int) -> Dataset:
 def _session(spec: ModelSpec, shares: int) -> Session:
     data = _data(spec, 8, max(SIZES))
     placement = dataclasses.replace(place(Recipe(), device="cpu"), side_by_side=shares)
-    parts = Parts(data.train, _images(spec, max(SIZES), 2), data.test)
-    return Session(spec, Recipe(validation_split=0.5), placement, data, parts, network=None)
+    data = dataclasses.replace(data, validation=_images(spec, max(SIZES), 2))
+    return Session(spec, Recipe(validation_split=0.5), placement, data)
 
 
 def _first(images: Resident, count: int) -> Resident:
     few = object.__new__(Resident)
-    few.images, few.labels = images.images[:count], images.labels[:count]
+    few.images, few.targets = images.images[:count], images.targets[:count]
     return few
 
 
@@ -92,14 +97,14 @@ def _first(images: Resident, count: int) -> Resident:
 def test_any_number_of_images_is_measured_as_in_one_pass(task, shares):
     """Test and validation images alike; nothing is left out, counted twice or computed as an empty share."""
     session = _session(SPECS[task], shares)
-    test, held_out, measured = session.test, session.held_out, session.loop.task.plain()
+    test, held_out, measured = session.test, session.held_out, session.loop.task.for_evaluation()
     for count, other in zip(SIZES, reversed(SIZES), strict=True):
         session.test, session.held_out = _first(test, count), _first(held_out, other)
         metrics = session.measure()
         for name, part in (("test", session.test), ("validation", session.held_out)):
             outputs = session.model(tf.cast(part.images, tf.float32), training=False)
-            loss = float(tf.reduce_mean(measured.loss(part.labels, outputs)))
-            accuracy = float(measured.count_correct(part.labels, outputs)) / len(part)
+            loss = float(tf.reduce_mean(measured.loss(part.targets, outputs)))
+            accuracy = float(measured.count_correct(part.targets, outputs)) / len(part)
             assert metrics[f"{name}_loss"] == pytest.approx(loss, rel=1e-4), (name, len(part))
             assert metrics[f"{name}_accuracy"] == pytest.approx(accuracy, abs=1e-6), (name, len(part))
 
@@ -117,7 +122,7 @@ def test_no_share_of_any_batch_is_empty(shares):
     spec = SPECS["classification"]
     layers = [keras.Input((8, 8, 1)), Scale(), keras.layers.Flatten(), keras.layers.Dense(3, dtype="float32")]
     evaluate = CompiledEvaluation(keras.Sequential(layers), _task(spec), shares)
-    whole = Resident(_images(spec, max(SIZES), 1))
+    whole = Resident(_examples(spec, _images(spec, max(SIZES), 1)))
     for count in SIZES:
         sizes.clear()
         assert evaluate(_first(whole, count)).examples == count
@@ -129,7 +134,7 @@ def test_no_share_of_any_batch_is_empty(shares):
 
 def _task(spec: ModelSpec):
     data = _data(spec, 4, 1)
-    return task_for(spec.task).of(Recipe(), data.train.labels, 3, spec=spec, image_shape=data.image_shape)
+    return task_of(spec).for_training(Recipe(), data.train.labels, 3, image_shape=data.image_shape)
 
 
 @pytest.fixture
@@ -140,7 +145,7 @@ def four_shares(monkeypatch):
         return dataclasses.replace(place(*arguments, **options), side_by_side=4)
 
     monkeypatch.setattr(trainer, "place", on_four)
-    monkeypatch.setattr(epoch_loop, "EVALUATION_BATCH", 4)
+    monkeypatch.setattr(inference, "EVALUATION_BATCH", 4)
 
 
 @pytest.mark.usefixtures("four_shares")

@@ -242,7 +242,7 @@ def test_auxiliary_outputs_count_in_training_alone(tiny_digits, tmp_path, regist
     one, other = (np.log(np.exp(each).sum(axis=1)) - each[[0, 1], labels] for each in outputs)
     task = Classification()
     np.testing.assert_allclose(task.loss(labels, outputs), one + 0.3 * other, rtol=1e-5)
-    np.testing.assert_allclose(task.plain().loss(labels, outputs), one, rtol=1e-5)
+    np.testing.assert_allclose(task.for_evaluation().loss(labels, outputs), one, rtol=1e-5)
     assert int(task.count_correct(labels, outputs)) == 2
 
     @register(task="classification")

@@ -17,7 +17,7 @@ from zoo.data.formats.annotated import SIDE, common_size
 from zoo.data.formats.segmentations import decode_segmentation
 from zoo.data.sources.scenes import Layout, draw_scenes
 from zoo.errors import DataError
-from zoo.tasks import task_for
+from zoo.tasks import task_for, task_of
 
 IDS = (3, 1, 7, 20, 90, 4, 5, 6, 8, 2)  # of the digits 0 to 9: neither contiguous nor in order
 ORDER = np.argsort(IDS)  # class of the data set -> digit
@@ -346,8 +346,8 @@ def test_an_image_without_objects_misses_none():
     from zoo import registry
     from zoo.spec.recipe import Recipe
 
-    task = task_for("detection").of(Recipe(), np.zeros(0), 10, spec=registry.get("ssd"), image_shape=(64, 64, 1))
-    outputs = np.zeros((2, *registry.get("ssd").detector.output_shape((64, 64, 1), 10)), np.float32)
+    task = task_of(registry.get("ssd")).for_training(Recipe(), np.zeros(0), 10, image_shape=(64, 64, 1))
+    outputs = np.zeros((2, *task.detector.output_shape((64, 64, 1), 10)), np.float32)
     objects = np.full((2, 3, 5), -1, np.float32)
     assert float(task.count_correct(objects, outputs)) == 2
     objects[0, 0] = (4, 0.1, 0.1, 0.4, 0.3)

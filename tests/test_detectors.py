@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from zoo.errors import ModelError
 from zoo.tasks import boxes as geometry
-from zoo.tasks.coco import average_precision
 from zoo.tasks.detectors import SSD, YoloV1, YoloV3, find_anchors
+from zoo.tasks.measures.coco import average_precision
 
 SHAPE = (64, 64, 1)
 SINGLE = SSD(strides=(8, 16), scales=(0.2, 0.4, 0.6), ratios=((1.0, 2.0, 0.5),) * 2)
@@ -44,8 +44,8 @@ def test_overlaps_by_hand():
     """Two squares of side 2 that share a square of side 1: 1 of 7; a box with itself: 1; apart: 0."""
     boxes = tf.constant([[0.0, 0.0, 2.0, 2.0]])
     others = tf.constant([[1.0, 1.0, 3.0, 3.0], [0.0, 0.0, 2.0, 2.0], [5.0, 5.0, 6.0, 6.0]])
-    assert geometry.overlaps(boxes, others).numpy() == pytest.approx(np.array([[1 / 7, 1, 0]]))
-    assert geometry.pairwise_overlap(boxes, others).numpy() == pytest.approx([1 / 7, 1, 0])
+    assert geometry.box_iou(boxes, others).numpy() == pytest.approx(np.array([[1 / 7, 1, 0]]))
+    assert geometry.elementwise_iou(boxes, others).numpy() == pytest.approx([1 / 7, 1, 0])
 
 
 def test_corners_and_centers_are_inverses():

@@ -13,7 +13,7 @@ from zoo import registry
 from zoo.benchmarking.workload import random_images
 from zoo.spec import Recipe
 from zoo.training.devices import place
-from zoo.training.session import Session, split
+from zoo.training.session import Session
 
 CONTROL = {"Placeholder", "NoOp", "While", "StatelessWhile", "If", "StatelessIf", "PartitionedCall"}
 CONTROL |= {"StatefulPartitionedCall"}  # these only call others
@@ -74,10 +74,10 @@ def test_every_operation_of_a_step_has_a_gpu_kernel(model, fields):
     """An operation without one would copy its inputs to the host in each step, perhaps all images of the data set."""
     spec, recipe = registry.get(model), Recipe(batch_size=8, **fields).override(xla=False)
     data = random_images(spec, 8, 16)
-    session = Session(spec, recipe, place(recipe, device="cpu"), data, split(data, recipe), network=None)
+    session = Session(spec, recipe, place(recipe, device="cpu"), data)
     session.loop.evaluate.compile(session.loop.feed.image_shape, session.loop.feed.targets)
     (evaluation,) = session.loop.evaluate._compiled.values()
-    assert _left_to_the_host(session.loop._chunk_function(8).graph) == set()
+    assert _left_to_the_host(session.loop._compiled_steps(8).graph) == set()
     assert _left_to_the_host(evaluation.graph) == set()
 
 

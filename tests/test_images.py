@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image, ImageDraw
 
+from zoo.data.appearance import MNIST_FORM
 from zoo.errors import ImageError, ModelError
-from zoo.evaluation.predict import predict_images
+from zoo.evaluation.predict import predict_files
 from zoo.imaging.load import load_image, prepare_digit, prepare_photo
+from zoo.inference import Predictor
+from zoo.tasks.classification import Classification
 
 ORIENTATION = 0x0112  # the EXIF tag
 
@@ -372,8 +376,12 @@ def test_a_model_of_other_channels_is_told() -> None:
 # Predictions
 
 
-def fake_model(logits: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
-    return lambda batch, training: logits(batch)
+def fake_model(logits: Callable[[np.ndarray], np.ndarray]) -> Callable[..., tf.Tensor]:
+    def call(batch: tf.Tensor, training: bool) -> tf.Tensor:
+        found = tf.numpy_function(lambda images: logits(images).astype(np.float32), [batch], tf.float32)
+        return tf.ensure_shape(found, (None, None))
+
+    return call
 
 
 def brightness(batch: np.ndarray) -> np.ndarray:
@@ -382,41 +390,45 @@ def brightness(batch: np.ndarray) -> np.ndarray:
     return np.stack([np.zeros(len(batch)), mean - 127], axis=1)
 
 
-OPTIONS: dict[str, Any] = {"image_shape": (8, 8, 1), "class_names": ["dark", "bright"], "prepare": prepare_photo}
+def ask(logits: Callable[[np.ndarray], np.ndarray], paths: list[Any], **changes: Any) -> list[dict[str, Any]]:
+    """Predict by a function from images to logits of "dark" and "bright"."""
+    options: dict[str, Any] = {"image_shape": (8, 8, 1), **changes}
+    predictor = Predictor(fake_model(logits), Classification(), ("dark", "bright"), **options)
+    return predict_files(predictor, paths, model="fake", folder=Path("nowhere"), tell=pytest.fail)
 
 
 def test_each_file_gets_its_prediction_in_order(tmp_path: Path) -> None:
     """Many files, more than a batch, come back in their order with probabilities that sum to one."""
     for name, value in (("dark.png", 0), ("bright.png", 255)):
         Image.new("L", (8, 8), value).save(tmp_path / name)
-    paths = [tmp_path / "dark.png", str(tmp_path / "bright.png")] * 100
-    predictions = predict_images(fake_model(brightness), paths, **OPTIONS)
-    assert [prediction.label for prediction in predictions] == ["dark", "bright"] * 100
-    assert predictions[1].path == paths[1]
-    assert predictions[1].index == 1
-    assert all(abs(sum(prediction.probabilities) - 1) < 1e-12 for prediction in predictions)
-    assert predictions[0].to_dict()["probabilities"] == list(predictions[0].probabilities)
+    paths = [tmp_path / "dark.png", str(tmp_path / "bright.png")] * 300
+    predictions = ask(brightness, paths)
+    assert [prediction["label"] for prediction in predictions] == ["dark", "bright"] * 300
+    assert predictions[1]["path"] == paths[1]
+    assert predictions[1]["index"] == 1
+    assert all(abs(sum(prediction["probabilities"]) - 1) < 1e-12 for prediction in predictions)
+    assert json.loads(json.dumps(predictions)) == predictions
 
 
 def test_no_files_are_no_predictions() -> None:
     """An empty list never reaches the model."""
-    assert predict_images(SimpleNamespace(), [], **OPTIONS) == []
+    assert ask(lambda _: pytest.fail("asked"), []) == []
 
 
 def test_huge_logits_do_not_overflow(tmp_path: Path) -> None:
     """Logits of 10,000 are certainty, not NaN."""
     Image.new("L", (8, 8)).save(tmp_path / "x.png")
-    model = fake_model(lambda batch: np.array([[1e4, -1e4]], dtype=np.float32))
-    assert predict_images(model, [tmp_path / "x.png"], **OPTIONS)[0].probabilities == (1.0, 0.0)
+    (found,) = ask(lambda _: np.array([[1e4, -1e4]]), [tmp_path / "x.png"])
+    assert found["probabilities"] == [1.0, 0.0]
 
 
 def test_a_blank_digit_is_named_by_its_file(tmp_path: Path) -> None:
     """With several files the error says which of them shows no digit."""
     drawing().save(tmp_path / "good.png")
     Image.new("L", (50, 50), 255).save(tmp_path / "blank.png")
-    options = OPTIONS | {"prepare": prepare_digit, "image_shape": (28, 28, 1)}
+    options = {"preprocessing": MNIST_FORM, "image_shape": (28, 28, 1)}
     with pytest.raises(ImageError, match=r"blank\.png: no digit found"):
-        predict_images(fake_model(brightness), [tmp_path / "good.png", tmp_path / "blank.png"], **options)
+        ask(brightness, [tmp_path / "good.png", tmp_path / "blank.png"], **options)
 
 
 @pytest.mark.parametrize(
@@ -427,4 +439,4 @@ def test_a_model_that_does_not_fit_is_told(tmp_path: Path, logits: np.ndarray, w
     """Another number of classes, or a diverged model, is an error and no prediction."""
     Image.new("L", (8, 8)).save(tmp_path / "x.png")
     with pytest.raises(ModelError, match=words):
-        predict_images(fake_model(lambda batch: logits), [tmp_path / "x.png"], **OPTIONS)
+        ask(lambda _: logits, [tmp_path / "x.png"])

@@ -13,11 +13,12 @@ import pytest
 from zoo.data import Dataset, Split
 from zoo.errors import ModelError
 from zoo.evaluation.evaluate import evaluate
-from zoo.evaluation.matching import caution_about_scaling, check_fits, for_images_of
-from zoo.evaluation.outputs import compute_outputs
+from zoo.evaluation.matching import caution_about_scaling, matched
 from zoo.evaluation.subject import open_subject
+from zoo.inference import ForwardPass
 from zoo.runs.folder import load_run
 from zoo.spec import Recipe, Run
+from zoo.tasks.measures.probabilities import are_probabilities
 from zoo.training.trainer import train
 
 layers = keras.layers
@@ -294,9 +295,11 @@ def test_softmax_in_bfloat16_is_known_as_such() -> None:
     draw = keras.initializers.RandomNormal(stddev=0.3, seed=1)
     dense = layers.Dense(60, activation="softmax", kernel_initializer=draw, dtype="mixed_bfloat16")
     model = keras.Sequential([keras.Input(SHAPE), layers.Rescaling(1 / 255), layers.Flatten(), dense])
-    outputs = compute_outputs(model, np.random.default_rng(0).integers(0, 256, (500, *SHAPE), np.uint8))
-    assert np.abs(outputs.values.sum(axis=1) - 1).max() > 1e-3
-    assert outputs.kind == "probabilities"
+    images = np.random.default_rng(0).integers(0, 256, (500, *SHAPE), np.uint8)
+    (outputs,) = ForwardPass(model, SHAPE).over(images, 500)
+    outputs = outputs.astype(np.float32)
+    assert np.abs(outputs.sum(axis=1) - 1).max() > 1e-3
+    assert are_probabilities(outputs)
 
 
 # --- files ---
@@ -326,8 +329,7 @@ def test_a_file_that_takes_flat_images_is_evaluated(tiny_digits: Dataset, tmp_pa
     """784 numbers are the image's own, in order."""
     model = network(layers.Rescaling(1 / 255), shape=(784,))
     model.save(tmp_path / "flat.keras")
-    subject = for_images_of(open_subject(tmp_path / "flat.keras"), tiny_digits)
-    check_fits(subject, tiny_digits)
+    subject, _ = matched(open_subject(tmp_path / "flat.keras"), tiny_digits)
     images = tiny_digits.test.images.astype(np.float32)
     outputs = model.predict(images.reshape(-1, 784), verbose=0)
     np.testing.assert_allclose(subject.network.predict(images, verbose=0), outputs, atol=1e-4)

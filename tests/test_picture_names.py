@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from zoo import registry
-from zoo.evaluation.predict import predict_scenes
-from zoo.spec.recipe import Recipe
-from zoo.tasks import task_for
+from zoo.evaluation.predict import predict
+from zoo.spec import Recipe, Run
+from zoo.tasks import task_of
 
 SHAPE = (64, 64, 1)
 
@@ -23,8 +22,9 @@ class Blind:
 
     input_shape = (None, *SHAPE)
 
-    def __call__(self, batch: np.ndarray, training: bool) -> np.ndarray:
-        return np.zeros((len(batch), *registry.get("ssd").detector.output_shape(SHAPE, 10)), np.float32)
+    def __call__(self, batch: tf.Tensor, training: bool) -> tf.Tensor:
+        shape = task_of(registry.get("ssd")).detector.output_shape(SHAPE, 10)
+        return tf.zeros((tf.shape(batch)[0], *shape))
 
 
 def draw(*paths: str | Path, output: str | Path = "out") -> list[str]:
@@ -37,9 +37,9 @@ def draw(*paths: str | Path, output: str | Path = "out") -> list[str]:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (64, 64), grey).save(path, "PNG")
     before = {path: Path(path).read_bytes() for path in greys}
-    document = {"model": "ssd", "class_names": list("0123456789")}
-    run = SimpleNamespace(document=document, model=Blind(), recipe=Recipe(), folder=Path("run"))
-    found = predict_scenes(run, task_for("detection"), paths, Path(output))["predictions"]
+    document = {"model": "ssd", "task": "detection", "dataset": "mnist_scenes", "class_names": list("0123456789")}
+    run = Run(folder=Path("run"), document=document, recipe=Recipe(), load=Blind)
+    found = predict(run, paths, output=output)["predictions"]
     assert [one["path"] for one in found] == [os.fspath(path) for path in paths]
     for one in found:
         with Image.open(one["picture"]) as picture:

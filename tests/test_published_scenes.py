@@ -173,7 +173,7 @@ def test_ssd300_is_the_papers(classes, params, billions):
 
 def test_ssd300s_default_boxes_are_the_papers():
     """Of scale 0.1 on the first map (section 3.1), then 0.2 to 0.9 in equal steps (equation 4), 8,732 in all."""
-    detector = registry.get("ssd300").detector
+    detector = registry.get("ssd300").task_value.detector
     default = detector.default_boxes((300, 300, 3))
     assert len(default) == sum(count * side**2 for _, count, side in SSD300_MAPS.values()) == 8732
     scales = [0.1, 0.2, 0.375, 0.55, 0.725, 0.9]
@@ -191,7 +191,7 @@ def test_ssd300_takes_other_sizes(side):
     """Its maps are as large as its detector believes, where strides leave something over."""
     model = registry.create("ssd300", input_shape=(side, side + 7, 3))
     maps = [model.get_layer(f"{name}_boxes").output.shape[1:3] for name in SSD300_MAPS]
-    assert maps == registry.get("ssd300").detector.grids((side, side + 7, 3))
+    assert maps == registry.get("ssd300").task_value.detector.grids((side, side + 7, 3))
 
 
 # Darknet-53 (table 1 of YOLO's third paper): filters of each stage, and its residual units
@@ -250,7 +250,7 @@ def test_yolo_v3_416_is_the_papers():
 
 def test_yolo_v3s_anchors_are_the_papers():
     """Section 2.3 has width before height, in pixels of 416; the first map has the largest."""
-    anchors = np.array(registry.get("yolo_v3_416").detector.anchors) * 416
+    anchors = np.array(registry.get("yolo_v3_416").task_value.detector.anchors) * 416
     assert anchors[0, 2] == pytest.approx([326, 373])  # 373x326 pixels in the paper: wider than high
     assert anchors[2, 0] == pytest.approx([13, 10])
     assert (np.diff(anchors.prod(axis=2).mean(axis=1)) < 0).all()

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from zoo.errors import RecipeError
+from zoo.inference import Examples
 from zoo.runs.serialization import load_model
 from zoo.spec import Recipe
 from zoo.tasks.classification import Classification
@@ -157,13 +158,13 @@ import weakref
 
 import numpy as np
 
-from zoo.data import Split
+from zoo.inference import Examples
 from zoo.spec import Recipe
 from zoo.training.input_pipeline import StreamedFeed
 
 held = []
 atexit.register(lambda: print([iterator() for iterator in held]))  # called after what was registered later
-feed = StreamedFeed(Split(np.zeros((64, 28, 28, 1), np.uint8), np.zeros(64, np.int64)), Recipe(batch_size=32))
+feed = StreamedFeed(Examples(np.zeros((64, 28, 28, 1), np.uint8), np.zeros(64, np.int64)), Recipe(batch_size=32))
 feed.begin(0)
 feed.draw(feed.arguments(1), 0, 32)
 held.append(weakref.ref(feed.arguments(0)[0]))
@@ -182,7 +183,7 @@ def test_feeds_give_every_image_once_an_epoch_and_go_on_anywhere(tiny_digits, pi
     """Each epoch is a permutation of its own; begun in its middle it continues as if run through."""
     if pipeline == "resident" and "cache" in extra:
         pytest.skip("what concerns tf.data alone")
-    data = type(tiny_digits.train)(tiny_digits.train.images, np.arange(120))
+    data = Examples(tiny_digits.train.images, np.arange(120))
     recipe = Recipe(batch_size=32, seed=4, pipeline=pipeline, **extra)
     through = make_feed(data, recipe)
     epochs = [_labels_in_order(through, epoch) for epoch in range(3)]
@@ -214,16 +215,16 @@ def test_squared_error_is_that_of_one_hot_targets():
 def test_class_weights_multiply_the_loss(tiny_digits):
     """By label, or balanced: inverse frequencies that average to one over the images."""
     labels = tiny_digits.train.labels
-    task = Classification.of(Recipe(class_weights={3: 2.5}), labels, 10)
+    task = Classification().for_training(Recipe(class_weights={3: 2.5}), labels, 10)
     logits = tf.zeros((2, 10))
     assert task.loss(tf.constant([3, 4], tf.int64), logits).numpy() == pytest.approx([2.5 * np.log(10), np.log(10)])
-    assert task.plain().loss(tf.constant([3], tf.int64), logits[:1]).numpy() == pytest.approx([np.log(10)])
-    balanced = np.array(Classification.of(Recipe(class_weights="balanced"), labels, 10).class_weights)
+    assert task.for_evaluation().loss(tf.constant([3], tf.int64), logits[:1]).numpy() == pytest.approx([np.log(10)])
+    balanced = np.array(Classification().for_training(Recipe(class_weights="balanced"), labels, 10).class_weights)
     assert balanced[labels].mean() == pytest.approx(1.0)
     counts = np.bincount(labels, minlength=10)
     np.testing.assert_allclose(balanced * counts, np.full(10, len(labels) / 10))
     with pytest.raises(RecipeError, match="names class 12, but the labels are 0 to 9"):
-        Classification.of(Recipe(class_weights={12: 1.0}), labels, 10)
+        Classification().for_training(Recipe(class_weights={12: 1.0}), labels, 10)
 
 
 def test_averages_are_what_is_measured_and_saved(tiny_digits, tmp_path):

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zoo.evaluation.calibration import log_softmax
-from zoo.evaluation.scores import sample_predictions, score, top_confusions
-from zoo.report.evaluation.files import write_page, write_plots
+from zoo.report.evaluation.files import write_evaluation
 from zoo.report.shared.page_text import picture_tag
+from zoo.spec.evaluation import Evaluation
 from zoo.spec.recipe import Recipe, plain
+from zoo.tasks.measures.calibration import log_softmax
+from zoo.tasks.measures.scores import sample_predictions, score, top_confusions
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HOSTILE = '<script>alert("1")</script>'
@@ -75,9 +76,9 @@ RUN = {
 
 
 def write(folder: Path, document: dict, images: np.ndarray, run: dict | None = None) -> str:
-    """Write plots and page as `evaluate` does, and return the page."""
-    plots = write_plots(document, images, folder)
-    write_page(document, run, plots, images, folder / "report.html")
+    """Write all files as `evaluate` does, and return the page."""
+    names = tuple(document["class_names"])
+    write_evaluation(document, Evaluation("zoo.evaluation/2", names, {}), images, folder, run=run, began=0.0)
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -202,7 +203,8 @@ def test_a_run_that_diverged_has_a_page_that_says_so(tmp_path):
     """Accuracy, what was trained, its curves and the reason; nothing that was not measured, nor any older plot."""
     (tmp_path / "roc.png").write_bytes(b"of an earlier evaluation")
     document, images = evaluation()
-    kept = set(document) - {"confusion", "confidence_intervals", "calibration"}
+    kept = set(document) - {"confusion", "confidence_intervals", "calibration", "roc", "precision_recall", "mistakes"}
+    kept -= {"right_predictions", "top_confusions", "per_class"}
     document = {name: document[name] for name in kept} | {"non_finite_images": 300}
     text = write(tmp_path, document, images, RUN)
     assert "training diverged" in text

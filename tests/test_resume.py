@@ -100,11 +100,11 @@ def _scenario(name: str, folder: Path) -> dict[str, bool]:
         "crash": StopAt(3, fail=True),
     }.items():
         output = folder / how.replace(" ", "-")
-        epoch_loop.SECONDS_PER_CHUNK = 1e-9  # single steps: Ctrl-C comes in the middle, and sums are cut everywhere
+        epoch_loop.SECONDS_PER_CALL = 1e-9  # single steps: Ctrl-C comes in the middle, and sums are cut everywhere
         try:
             train("mlp", callbacks=[stop], output=output, **fields)
         except (TrainingInterrupted, RuntimeError):
-            epoch_loop.SECONDS_PER_CHUNK = 0.25
+            epoch_loop.SECONDS_PER_CALL = 0.25
         else:
             raise AssertionError(f"{how}: it was not stopped")
         assert (checkpoint.read(output).totals["steps"] > 0) is (how == "within")
@@ -148,7 +148,7 @@ def stopped(tiny_digits, tmp_path) -> Path:
 
 def test_ctrl_c_saves_and_says_how_to_continue(tiny_digits, tmp_path, monkeypatch):
     """The message names the command; the folder holds the checkpoint and nothing half-made."""
-    monkeypatch.setattr(epoch_loop, "SECONDS_PER_CHUNK", 1e-9)
+    monkeypatch.setattr(epoch_loop, "SECONDS_PER_CALL", 1e-9)
     folder = tmp_path / "with a space"
     with pytest.raises(TrainingInterrupted) as stop:
         train("lenet5", dataset=tiny_digits, epochs=3, batch_size=20, callbacks=[StopAt(1)], output=folder)

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from zoo import registry
 from zoo.data import Split
+from zoo.inference import Examples, Totals
 from zoo.spec import Recipe
 from zoo.training.devices import place
 from zoo.training.input_pipeline import ResidentFeed
@@ -31,10 +32,10 @@ def _loop(name: str, data, shares: int, **options) -> CompiledLoop:
     recipe = Recipe(shares=shares, batch_size=50, optimizer="sgd", learning_rate=1.0, model_options=options)
     parts = split(data, recipe)
     network = registry.create(name, **options)
-    model = with_scaling(network, recipe, parts.train, name=name)
+    model = with_scaling(network, recipe, parts.train.images, name=name)
     optimizer = make_optimizer(recipe, total_steps=10)
     optimizer.build(model.trainable_variables)
-    feed = ResidentFeed(parts.train, recipe)
+    feed = ResidentFeed(Examples(parts.train.images, parts.train.labels), recipe)
     return CompiledLoop(model, optimizer, Classification(), recipe, feed, place(recipe, device="cpu"))
 
 
@@ -64,8 +65,6 @@ def test_a_batch_smaller_than_its_shares_is_trained(tiny_digits):
     loop = _loop("lenet5", type(data)(data.name, single, data.test, data.class_names, data.source, {}), 4)
     loop.warm_up()
     loop.feed.begin(0)
-    from zoo.training.loop import Totals
-
     done = loop.run(Totals(), 2, first_step=0)
     assert (done.examples, done.steps) == (51, 2)
     assert np.isfinite(done.loss)

@@ -19,10 +19,10 @@ from zoo.data.sources.scenes import Layout, draw_scenes
 from zoo.errors import DataError, ModelError, RecipeError
 from zoo.evaluation.evaluate import evaluate
 from zoo.evaluation.predict import predict
-from zoo.imaging.drawing import COLORS, draw_objects
 from zoo.layers import MaxPoolingWithPositions, Unpooling
-from zoo.spec import Recipe
-from zoo.tasks import TASKS, task_for
+from zoo.report.shared.drawing import COLORS, draw_objects
+from zoo.spec import TASKS, Recipe
+from zoo.tasks import task_for, task_of
 from zoo.tasks.detectors import YoloV1
 from zoo.training.trainer import train
 
@@ -59,7 +59,7 @@ def test_the_smallest_image_is_the_smallest(name):
     spec = registry.get(name)
     height, width = spec.min_size
     model = registry.create(name, input_shape=(height, width, 1))
-    task_for(spec.task).check_outputs(spec, model, spec.num_classes)
+    task_of(spec).check_outputs(spec.name, model, spec.num_classes)
     with pytest.raises(ModelError, match=f"{name} needs at least {height}x{width}"):
         registry.create(name, input_shape=(height - 1, width, 1))
 
@@ -83,7 +83,7 @@ def test_every_model_trains_a_step(name, precision, scenes, tmp_path):
     """A finite loss that is measured, and weights that move; the task's own measures lie between 0 and 1."""
     done = train(name, dataset=scenes, epochs=1, batch_size=32, precision=precision, output=tmp_path / "run")
     assert np.isfinite(done.document["history"][0]["loss"])
-    for measure in task_for(done.document["task"]).words:
+    for measure in task_for(done.document["task"]).metrics:
         assert 0 <= done.metrics[f"test_{measure}"] <= 1
 
 
@@ -140,16 +140,16 @@ def test_average_precision_is_pycocotools_on_the_saved_files(scenes, tmp_path, c
     from pycocotools.cocoeval import COCOeval
 
     spec = registry.get("ssd")
-    task = task_for("detection").of(Recipe(), np.zeros(0), 10, spec=spec, image_shape=(64, 64, 1))
+    task = task_of(spec).for_training(Recipe(), np.zeros(0), 10, image_shape=(64, 64, 1), model="ssd")
     objects, rng = scenes.test.boxes, np.random.default_rng(0)
-    row, matched = spec.detector.match(tf.constant(objects), (64, 64, 1))
+    row, matched = task.detector.match(tf.constant(objects), (64, 64, 1))
     own = tf.gather(tf.constant(objects), row, batch_dims=1)
     labels = np.where(matched, own[..., 0] + 1, 0).astype(int)
-    offsets = spec.detector.encode(own[..., 1:], (64, 64, 1)).numpy() + rng.normal(0, 0.5, (*labels.shape, 4))
+    offsets = task.detector.encode(own[..., 1:], (64, 64, 1)).numpy() + rng.normal(0, 0.5, (*labels.shape, 4))
     logits = 4 * np.eye(11)[labels] + rng.normal(0, 1, (*labels.shape, 11))
     outputs = np.concatenate([offsets, logits], axis=-1).astype(np.float32)
     measured = task.measure([(objects[:10], outputs[:10]), (objects[10:], outputs[10:])])
-    for name, content in task.files(objects, task.read(outputs)).items():
+    for name, content in task.files(objects, task.read(outputs, 10)).items():
         (tmp_path / name).write_text(json.dumps(content))
     truth = COCO(str(tmp_path / "truth.json"))
     by_hand = COCOeval(truth, truth.loadRes(str(tmp_path / "predictions.json")), "bbox")
@@ -256,10 +256,10 @@ def test_recipes_cannot_move_images_from_under_their_boxes(scenes, tmp_path):
         train("unet", dataset=scenes, loss="squared_error", output=tmp_path / "b")
 
 
-def test_several_detectors_do_not_answer_together(run, scenes, tmp_path):
+def test_several_detectors_cannot_be_averaged(run, scenes, tmp_path):
     """Only classifiers' probabilities can be averaged."""
     other = train(run.document["model"], dataset=scenes, epochs=1, seed=1, output=tmp_path / "other")
-    with pytest.raises(ModelError, match="Only classifiers' answers can be averaged"):
+    with pytest.raises(ModelError, match="Only classifiers' predictions can be averaged"):
         evaluate([run, other], dataset=scenes)
 
 

@@ -16,12 +16,13 @@ import tensorflow as tf
 from zoo import registry
 from zoo.data import Dataset, Split
 from zoo.errors import DeviceError, ModelError, RecipeError, RunError
+from zoo.inference import Examples, Totals
 from zoo.runs.folder import load_run
 from zoo.spec import Recipe
 from zoo.tasks.classification import Classification
 from zoo.training.devices import Placement, place
-from zoo.training.input_pipeline import make_feed, shuffled
-from zoo.training.loop import CompiledLoop, Totals
+from zoo.training.input_pipeline import Feed, make_feed, shuffled
+from zoo.training.loop import CompiledLoop
 from zoo.training.optimizers import FusedAdam, make_optimizer, make_schedule
 from zoo.training.session import split, with_scaling
 from zoo.training.trainer import train, train_seeds
@@ -34,17 +35,21 @@ def _model(seed: int = 3, **options) -> keras.Model:
     return registry.create("mlp", hidden_sizes=(16,), dropout=0.0, **options)
 
 
+def _feed(data: Dataset, recipe: Recipe) -> Feed:
+    return make_feed(Examples(data.train.images, data.train.labels), recipe)
+
+
 def _on_cpu(xla: bool = False) -> Placement:
     return place(Recipe(xla=xla), device="cpu")
 
 
 def _train_by_zoo(model: keras.Model, recipe: Recipe, data: Dataset, *, xla: bool = False) -> CompiledLoop:
-    full = with_scaling(model, recipe, data.train, name="mlp")
+    full = with_scaling(model, recipe, data.train.images, name="mlp")
     steps = -(-len(data.train) // recipe.batch_size)
     optimizer = make_optimizer(recipe, total_steps=steps * recipe.epochs)
     optimizer.build(full.trainable_variables)
-    task = Classification.of(recipe, data.train.labels, data.num_classes)
-    loop = CompiledLoop(full, optimizer, task, recipe, make_feed(data.train, recipe), _on_cpu(xla))
+    task = Classification().for_training(recipe, data.train.labels, data.num_classes)
+    loop = CompiledLoop(full, optimizer, task, recipe, _feed(data, recipe), _on_cpu(xla))
     loop.warm_up()
     for epoch in range(recipe.epochs):
         _run_epoch(loop, epoch)
@@ -101,11 +106,11 @@ def test_loss_scaling_survives_overflow(tiny_digits):
     """Under mixed_float16 a loss scale that overflows is halved and its steps are skipped; training goes on."""
     recipe = PLAIN.override(precision="mixed_float16", epochs=4)
     model = _model(precision="mixed_float16")
-    full = with_scaling(model, recipe, tiny_digits.train, name="mlp")
+    full = with_scaling(model, recipe, tiny_digits.train.images, name="mlp")
     optimizer = make_optimizer(recipe, total_steps=100)
     optimizer.initial_scale = 2.0**30
     optimizer.build(full.trainable_variables)
-    loop = CompiledLoop(full, optimizer, Classification(), recipe, make_feed(tiny_digits.train, recipe), _on_cpu())
+    loop = CompiledLoop(full, optimizer, Classification(), recipe, _feed(tiny_digits, recipe), _on_cpu())
     before = [weight.copy() for weight in full.get_weights()]
     loop.feed.begin(0)
     first = loop.advance(Totals(), epoch=0)  # a single step
@@ -126,7 +131,7 @@ def test_warming_up_changes_nothing(tiny_digits):
     optimizer = make_optimizer(PLAIN, total_steps=10)
     optimizer.build(model.trainable_variables)
     before = [variable.numpy() for variable in [*model.variables, *optimizer.variables]]
-    CompiledLoop(model, optimizer, Classification(), PLAIN, make_feed(tiny_digits.train, PLAIN), _on_cpu()).warm_up()
+    CompiledLoop(model, optimizer, Classification(), PLAIN, _feed(tiny_digits, PLAIN), _on_cpu()).warm_up()
     for old, variable in zip(before, [*model.variables, *optimizer.variables], strict=True):
         np.testing.assert_array_equal(old, variable.numpy())
 
@@ -141,7 +146,7 @@ def test_a_training_that_is_over_leaves_no_weights_behind(tiny_digits, changes):
     model = _model(precision=recipe.precision)
     optimizer = make_optimizer(recipe, total_steps=10)
     optimizer.build(model.trainable_variables)
-    loop = CompiledLoop(model, optimizer, Classification(), recipe, make_feed(tiny_digits.train, recipe), _on_cpu())
+    loop = CompiledLoop(model, optimizer, Classification(), recipe, _feed(tiny_digits, recipe), _on_cpu())
     loop.warm_up()
     graphs = [weakref.ref(compiled.graph) for compiled in loop._compiled.values()]
     del loop, model, optimizer

@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from zoo import tasks
 from zoo.errors import DuplicateModelError, ModelError, UnknownNameError, suggestion
 from zoo.lazy import keras
 from zoo.plugins.discovery import PluginModel, canonical, installed
 from zoo.plugins.loading import importing, load_spec
-from zoo.spec import BUILT_IN, PRECISIONS, TASKS, Counted, ModelSpec, Origin, Paper, Published, Recipe, spec_of
+from zoo.spec import BUILT_IN, PRECISIONS, Counted, ModelSpec, Origin, Paper, Published, Recipe, spec_of
+from zoo.spec.model import TaskValue
 from zoo.spec.recipe import check_choice
-from zoo.tasks import task_for
 
 _registered: dict[str, ModelSpec] = {}  # built-ins, and what code registered at run time
 _loaded_plugins: dict[str, ModelSpec] = {}  # by qualified name, distribution/model
@@ -32,7 +33,7 @@ _loaded_plugins: dict[str, ModelSpec] = {}  # by qualified name, distribution/mo
 
 def register(
     *,
-    task: str = "classification",
+    task: str | TaskValue = "classification",
     description: str = "",
     params: int | None = None,
     trainable_params: int | None = None,
@@ -53,7 +54,8 @@ def register(
     same function with its arguments checked first: an input smaller than `min_size` is a `ModelError`.
 
     Args:
-        task: classification, detection or segmentation.
+        task: "classification" or "segmentation", or a value of `zoo.tasks` that says how outputs are read, as in
+            ``Detection(SSD(...))``.
         description: one line; the first line of the builder's docstring if not given.
         params: total parameters at the default input shape and number of classes.
         trainable_params: those that training changes; `params` if not given.
@@ -63,8 +65,7 @@ def register(
         source: where the numbers come from if there is no paper.
         deviations: every difference from the paper, one sentence each.
         min_size: the smallest height and width that the architecture takes.
-        detector: of a model for detection, a `zoo.tasks.detectors.Detector`: how boxes are written into its outputs and
-            read from them.
+        detector: what ``task=Detection(...)`` takes, for ``task="detection"``, which older plugins write.
         recipes: named ways to train it; ``default`` is what ``zoo train`` uses.
         published: what the source of a recipe claims, by the recipe's name; ``zoo reproduce`` checks it.
 
@@ -73,7 +74,7 @@ def register(
         ModelError: an unknown task, the builder lacks one of the two arguments, or `published` names no recipe.
     """
     facts = {**locals()}  # the arguments, under the names of ModelSpec's fields
-    check_choice("task", task, TASKS, ModelError)
+    facts["task"] = tasks.value_of(task, facts.pop("detector"))
 
     def decorate(builder: Callable[..., Any]) -> Callable[..., Any]:
         spec = spec_of(builder, origin=_origin_of(builder), **facts)
@@ -168,7 +169,7 @@ def _build_checked(spec: ModelSpec, **arguments: Any) -> Any:
     model = spec.build(**arguments)
     if arguments.get("features") is not True:  # then it returns maps
         num_classes = arguments.get("num_classes") or spec.num_classes
-        spec.guarded(lambda: task_for(spec.task).check_outputs(spec, model, num_classes))
+        spec.guarded(lambda: tasks.task_of(spec).check_outputs(spec.name, model, num_classes))
     return model
 
 
@@ -183,7 +184,7 @@ def list_models(pattern: str = "*", *, task: str | None = None, exclude: str | I
     """
     _load_built_ins()
     if task is not None:
-        check_choice("task", task, TASKS, ModelError)
+        tasks.task_for(task)
     taken = _taken_names()
     names = set(_registered) | {_listed_name(plugin, taken) for plugin in _plugin_models()}
     excluded = [exclude] if isinstance(exclude, str) else list(exclude)

@@ -12,10 +12,10 @@ from zoo.startup import load_tensorflow
 
 load_tensorflow()
 
-from zoo.training.devices import place, synchronize  # noqa: E402 (only after its start-up notes are out of the way)
-from zoo.training.input_pipeline import Resident, ResidentFeed  # noqa: E402
-from zoo.training.loop import Totals  # noqa: E402
-from zoo.training.session import Session, split  # noqa: E402
+from zoo.inference import Examples, Resident, Totals  # noqa: E402 (only after its start-up notes are out of the way)
+from zoo.training.devices import place, synchronize  # noqa: E402
+from zoo.training.input_pipeline import ResidentFeed  # noqa: E402
+from zoo.training.session import Session  # noqa: E402
 
 
 class ZooLoop:
@@ -32,7 +32,7 @@ class ZooLoop:
         data = _blank(work.images)  # the session wants to know how much and what shape; each round brings its own
         spec = registry.get(work.model)
         placement = place(recipe, device="cpu", training=spec)
-        self.session = Session(spec, recipe, placement, data, split(data, recipe), network=None)
+        self.session = Session(spec, recipe, placement, data)
         self.session.model.set_weights(list(work.weights))
         self.params, self._round = self.session.model.count_params(), -1
 
@@ -40,7 +40,7 @@ class ZooLoop:
         self._round += 1
         feed = self.session.loop.feed
         assert isinstance(feed, ResidentFeed)  # the recipe's default
-        feed.data = Resident(Split(images, labels))
+        feed.data = Resident(Examples(images, labels))
 
     def train(self) -> Sums:
         loop, totals = self.session.loop, Totals()
@@ -51,7 +51,7 @@ class ZooLoop:
         return Sums(totals.loss, totals.correct)
 
     def count_correct(self, images: np.ndarray, labels: np.ndarray) -> int:
-        return round(self.session.loop.evaluate(Resident(Split(images, labels))).correct)
+        return round(self.session.loop.evaluate(Resident(Examples(images, labels))).correct)
 
     def weights(self) -> list[np.ndarray]:
         return list(self.session.model.get_weights())

@@ -16,7 +16,7 @@ from zoo.spec import Recipe
 from zoo.training.callbacks import recipe_callbacks
 from zoo.training.devices import place
 from zoo.training.plan import plan_run
-from zoo.training.session import Session, split
+from zoo.training.session import Session
 
 
 class StopAtTarget(keras.callbacks.Callback):
@@ -68,7 +68,7 @@ def train_once(
     placement = place(plan.recipe, device=device, training=plan.spec)
     began = time.perf_counter()
     data = load_dataset(plan.recipe.dataset, data_dir=data_dir)
-    session = Session(plan.spec, plan.recipe, placement, data, split(data, plan.recipe), network=None)
+    session = Session(plan.spec, plan.recipe, placement, data)
     stop = [] if target is None else [StopAtTarget(target)]
     session.fit([*_own_callbacks(plan.recipe), *stop], show=False)
     reached_at = stop[0].reached_at if stop else None

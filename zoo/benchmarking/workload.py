@@ -1,4 +1,4 @@
-"""What is timed: a model's training steps, or its answers, on images that already lie on the device."""
+"""What is timed: a model's training steps, or its forward pass, on images that already lie on the device."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import tensorflow as tf
 from zoo import registry
 from zoo.benchmarking.matrix import Cell
 from zoo.data import Dataset
+from zoo.inference import ForwardPass, Totals
 from zoo.inspection import anatomy
 from zoo.spec import ModelSpec, Recipe
-from zoo.tasks import task_for
+from zoo.tasks import task_of
 from zoo.training.devices import Placement, place, synchronize
-from zoo.training.loop import Totals
-from zoo.training.session import Session, split, with_scaling
+from zoo.training.session import Session, with_scaling
 
 IMAGES, BYTES = 60_000, 2**26  # as many images as MNIST, unless they would take more than 64 MiB
 COPIES = 6  # of a batch, as bytes: once as it is, once as float32, and something for the first layer
@@ -37,7 +37,7 @@ class Training:
     """Steps of zoo's compiled loop: Adam, gathered batches, loss and accuracy, nothing else."""
 
     def __init__(self, spec: ModelSpec, recipe: Recipe, placement: Placement, data: Dataset) -> None:
-        session = Session(spec, recipe, placement, data, split(data, recipe), network=None)
+        session = Session(spec, recipe, placement, data)
         self.loop, self.device = session.loop, session.device
         with self.device:
             self.first_call_s = self.loop.warm_up()
@@ -59,28 +59,24 @@ class Training:
 
 
 class Inference:
-    """Answers to one batch of raw images that stays where it is, one compiled call per step."""
+    """The forward pass of one batch of raw images that stays where it is, one compiled call per step."""
 
     def __init__(self, spec: ModelSpec, recipe: Recipe, placement: Placement, data: Dataset) -> None:
-        self.device = tf.device(placement.tensorflow_device)
+        self.device, images = tf.device(placement.tensorflow_device), data.train.images
         with self.device:
             network = registry.build(spec, precision=recipe.precision)
-            self.model = with_scaling(network, recipe, data.train, name=spec.name)
-            self.pixels = tf.constant(data.train.images)
+            model = with_scaling(network, recipe, images, name=spec.name)
+            self.pixels = tf.constant(images)
             began = time.perf_counter()
-            answer = tf.function(self._answer, jit_compile=placement.xla, autograph=False)
-            self._call = answer.get_concrete_function(tf.TensorSpec(self.pixels.shape, tf.uint8))
-            self._call(self.pixels)
+            self._forward = ForwardPass(model, images.shape[1:], batch=len(images), xla=placement.xla)
+            self._forward(self.pixels)
             synchronize()
             self.first_call_s = time.perf_counter() - began
-
-    def _answer(self, pixels: tf.Tensor) -> tf.Tensor:
-        return self.model(tf.cast(pixels, tf.float32), training=False)
 
     def run(self, steps: int) -> None:
         with self.device:
             for _ in range(steps):
-                self._call(self.pixels)
+                self._forward(self.pixels)
 
 
 def prepare(cell: Cell) -> tuple[Workload, ModelSpec, Placement]:
@@ -150,7 +146,7 @@ def random_images(spec: ModelSpec, batch_size: int, most: int) -> Dataset:
     count = max(1, min(most, max(1, BYTES // size)) // batch_size) * batch_size
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (count, *shape), dtype=np.uint8)
-    split, names = task_for(spec.task).invented(spec, images, random)
+    split, names = task_of(spec).synthetic(spec.num_classes, images, random)
     return Dataset("noise", split, split.take(slice(batch_size)), names, "drawn at random", {})
 
 

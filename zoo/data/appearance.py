@@ -61,6 +61,7 @@ class Preprocessing:
 
 
 MNIST_FORM = Preprocessing("digit", "black", None, "mass")
+PHOTO = Preprocessing()
 
 
 def preprocessing_of(images: np.ndarray, dataset: str = "") -> Preprocessing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shlex
 import time
@@ -12,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from zoo.data import Dataset
-from zoo.errors import DataError, RunError
+from zoo.errors import DataError, ModelError, RunError
 from zoo.files import atomic_write
+from zoo.inference import task_of_run
 from zoo.runs.folder import RUNS, load_run
 from zoo.runs.serialization import load_model
 from zoo.spec import Recipe, Run
+from zoo.tasks import Task, task_for
+from zoo.tasks.classification import single_shape
 
 DEFAULT_DATASET = "mnist"
 Model = Run | str | Path
@@ -29,14 +33,30 @@ class Subject:
 
     name: str
     network: Any
-    place: Path
+    path: Path
     """The run folder, or the model file."""
     run: Run | None
 
     @property
     def members(self) -> tuple[Subject, ...]:
-        """The models that answer: this one."""
+        """The models that are evaluated: this one."""
         return (self,)
+
+    @functools.cached_property
+    def task(self) -> Task:
+        """What the model is for; a file is taken for a classifier."""
+        return task_of_run(self.run) if self.run else task_for("classification")
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the model tells apart."""
+        if self.run is not None:
+            return len(self.run.document["class_names"])
+        return int((self.shape("output_shape") or (0, 0))[-1])
+
+    def shape(self, end: str) -> tuple[Any, ...] | None:
+        """Return the model's "input_shape" or "output_shape"; None where it has several, or does not know."""
+        return single_shape(self.network, end)
 
     @property
     def recipe(self) -> Recipe:
@@ -65,10 +85,10 @@ class Subject:
     def output_folder(self, dataset: Dataset, data_dir: str | Path | None) -> Path:
         """Return where the evaluation is written unless the user says otherwise."""
         if self.run is None:
-            return self.place.with_name(f"{self.place.stem}-evaluation")
+            return self.path.with_name(f"{self.path.stem}-evaluation")
         if self.is_own(dataset, data_dir):
-            return self.place
-        return self.place / f"evaluation-{dataset.name.replace('/', '-')}"
+            return self.path
+        return self.path / f"evaluation-{dataset.name.replace('/', '-')}"
 
     def same_data(self, dataset: Dataset) -> bool | None:
         """Whether the test images are those of the run, by their digests; None where that is not recorded."""
@@ -85,12 +105,28 @@ class Subject:
         """Whether the classes have the names that the model was trained with; None where that is not known."""
         return list(self.run.document["class_names"]) == list(dataset.class_names) if self.run else None
 
+    def describe(self, dataset: Dataset, *, command: str) -> dict[str, Any]:
+        """Return which model is measured on which images, as evaluation.json says it."""
+        return _describe(self, dataset, command) | {
+            "run": str(self.path) if self.run else None,
+            "file": None if self.run else str(self.path),
+            "members": [],
+        }
+
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Several models that answer together: their probabilities are averaged."""
+    """Several models whose predictions are averaged."""
 
     members: tuple[Subject, ...]
+
+    @property
+    def task(self) -> Task:
+        """What all are for. Raises `ModelError` where they differ."""
+        kinds = {type(member.task) for member in self.members}
+        if len(kinds) > 1:
+            raise ModelError("Only classifiers' predictions can be averaged. Name one model, or classifiers alone.")
+        return self.members[0].task
 
     @property
     def name(self) -> str:
@@ -104,7 +140,7 @@ class Ensemble:
         return None
 
     @property
-    def place(self) -> None:
+    def path(self) -> None:
         """It lies in no one place."""
         return None
 
@@ -145,12 +181,34 @@ class Ensemble:
         """Whether the classes have the names that every model was trained with; None where that is not known."""
         return _all([member.same_classes(dataset) for member in self.members])
 
+    def describe(self, dataset: Dataset, *, command: str) -> dict[str, Any]:
+        """Return which models are measured on which images, as evaluation.json says it."""
+        rows = [{"model": member.name, "place": str(member.path)} for member in self.members]
+        return _describe(self, dataset, command) | {"members": rows}
+
+
+def _describe(subject: Subject | Ensemble, dataset: Dataset, command: str) -> dict[str, Any]:
+    return {
+        "schema": "",  # of the task's evaluation, which is not known yet
+        "run": None,
+        "file": None,
+        "model": subject.name,
+        "trained_on": subject.trained_on,
+        "dataset": dataset.name,
+        "data_source": dataset.source,
+        "same_data": subject.same_data(dataset),
+        "same_classes": subject.same_classes(dataset),
+        "images": len(dataset.test),
+        "input": "raw 0..255 images, float32",
+        "command": command,
+    }
+
 
 def command(
     subject: Subject | Ensemble, dataset: str | Dataset | None, data_dir: str | Path | None, output: str | Path | None
 ) -> str:
     """Return the command line that does an evaluation again."""
-    words = ["zoo", "evaluate", *(_short(member.place) for member in subject.members)]
+    words = ["zoo", "evaluate", *(_short(member.path) for member in subject.members)]
     name = dataset.name if isinstance(dataset, Dataset) else dataset
     if name is not None and any(name != member.default_dataset for member in subject.members):
         words += ["--dataset", name]
@@ -160,7 +218,7 @@ def command(
 
 
 def open_subjects(models: Model | Sequence[Model]) -> Subject | Ensemble:
-    """Find what the user named: one model, or several that answer together.
+    """Find what the user named: one model, or several whose predictions are averaged.
 
     Raises:
         RunError: nothing is named, one does not exist or cannot be read safely, or is named twice.
@@ -170,10 +228,10 @@ def open_subjects(models: Model | Sequence[Model]) -> Subject | Ensemble:
     members = tuple(open_subject(model) for model in models)
     if not members:
         raise RunError("No model is named. Name a run, or several to average their probabilities.")
-    places = [member.place for member in members]
-    for place in places:
-        if places.count(place) > 1:
-            raise RunError(f"{place.name} is named twice: it would only repeat itself. Name each model once.")
+    paths = [member.path for member in members]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise RunError(f"{path.name} is named twice: it would only repeat itself. Name each model once.")
     return members[0] if len(members) == 1 else Ensemble(members)
 
 
@@ -222,14 +280,14 @@ def unwritable(folder: Path, error: OSError) -> RunError:
     return RunError(f"{folder} cannot be written: {error.strerror or error}. Choose another --output.")
 
 
-def _all(answers: Sequence[bool | None]) -> bool | None:
+def _all(known: Sequence[bool | None]) -> bool | None:
     """Whether all are true: False as soon as one is not, None where one is not known."""
-    return False if False in answers else None if None in answers else True
+    return False if False in known else None if None in known else True
 
 
-def _short(place: Path) -> str:
+def _short(path: Path) -> str:
     """A run inside runs/ by its name, what lies below this folder by its relative path."""
-    if place.parent == RUNS.resolve() and place.is_dir():
-        return place.name
+    if path.parent == RUNS.resolve() and path.is_dir():
+        return path.name
     here = Path.cwd()
-    return str(place.relative_to(here)) if place.is_relative_to(here) else str(place)
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

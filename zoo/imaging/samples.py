@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo import data
 from zoo.errors import DataError
-from zoo.imaging.drawing import draw_objects
+from zoo.report.shared.drawing import draw_objects
 from zoo.report.shared.grid import sample_grid
 
 

@@ -10,6 +10,7 @@ from zoo.lazy import keras
 from zoo.models.backbones import VGG_SMALL, stages
 from zoo.registry import register
 from zoo.spec import Paper, Recipe
+from zoo.tasks.detection import Detection
 from zoo.tasks.detectors import SSD
 
 SINGLE_SHOT = Paper(
@@ -33,12 +34,11 @@ PADDED = {f"vgg{depth}": {"pool_padding": "same"} for depth in (11, 13, 16, 19)}
 
 
 @register(
-    task="detection",
     params=215_944,
     trainable_params=215_240,
     macs=54_116_352,
     paper=SINGLE_SHOT,
-    detector=DETECTOR,
+    task=Detection(DETECTOR),
     deviations=(
         "Two maps, of strides 4 and 8, where SSD300 (ssd300) has six of strides 8 to 300: digits differ in size by two "
         "at most.",
@@ -94,11 +94,10 @@ def ssd(
 
 
 @register(
-    task="detection",
     params=26_285_486,
     macs=31_373_537_792,
     paper=SINGLE_SHOT,
-    detector=SSD300,
+    task=Detection(SSD300),
     deviations=(
         "Weights start by Glorot's rule, as the paper's added layers do; its VGG16 starts from weights for ImageNet, "
         "conv6 and conv7 from samples of those of fc6 and fc7.",

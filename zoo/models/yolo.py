@@ -11,6 +11,7 @@ from zoo.models.backbones import VGG_SMALL, stages
 from zoo.models.darknet import INCREMENTAL, NORMALISATION
 from zoo.registry import register
 from zoo.spec import Paper, Recipe
+from zoo.tasks.detection import Detection
 from zoo.tasks.detectors import YoloV1, YoloV3
 
 YOU_ONLY_LOOK_ONCE = Paper(
@@ -62,12 +63,11 @@ def _convolved(x: keras.KerasTensor, width: int, name: str, size: int = 3, strid
 
 
 @register(
-    task="detection",
     params=445_220,
     trainable_params=444_004,
     macs=62_095_360,
     paper=YOU_ONLY_LOOK_ONCE,
-    detector=GRID,
+    task=Detection(GRID),
     deviations=(
         "A grid of cells of 8 pixels, which is 8x8 for a scene, where the paper's is 7x7 for any image.",
         "Convolutions to the end, where the paper has two dense layers, so that images may have other sizes.",
@@ -115,12 +115,11 @@ def yolo_v1(
 
 
 @register(
-    task="detection",
     params=360_938,
     trainable_params=359_274,
     macs=73_080_832,
     paper=INCREMENTAL,
-    detector=ANCHORED,
+    task=Detection(ANCHORED),
     deviations=(
         "Two maps, of strides 8 and 4, where the paper has three of 32, 16 and 8 (yolo_v3_416).",
         TRUNK,
@@ -181,12 +180,11 @@ def _predicted(x: keras.KerasTensor, stride: int, anchors: int, num_classes: int
 
 
 @register(
-    task="detection",
     params=62_001_757,
     trainable_params=61_949_149,
     macs=32_932_037_632,
     paper=INCREMENTAL,
-    detector=PUBLISHED,
+    task=Detection(PUBLISHED),
     deviations=(
         "Weights start by Glorot's rule, where the paper's backbone starts from weights for ImageNet.",
         NORMALISATION,

@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from zoo.errors import ModelError, UnknownNameError, ZooError, suggestion
 from zoo.keras_settings import check_channel_order
@@ -16,7 +16,14 @@ from zoo.spec.claims import Counted, Published
 from zoo.spec.recipe import Recipe, plain
 
 TASKS = ("classification", "detection", "segmentation")
-"""What a model can be for; `zoo.tasks` says what each means."""
+"""What zoo's own models are for; `zoo.tasks` says what each means."""
+
+
+class TaskValue(Protocol):
+    """What a model's outputs mean, as ``@register(task=...)`` takes it; see `zoo.tasks`."""
+
+    name: ClassVar[str]
+
 
 LARGEST_SMALL_SIDE = 100  # pixels; larger images are photographs
 
@@ -68,7 +75,7 @@ class ModelSpec:
     source: str = ""
     deviations: tuple[str, ...] = ()
     min_size: tuple[int, int] = (1, 1)  # the smallest height and width that the architecture takes
-    detector: Any = None  # how boxes are read from its outputs: a `zoo.tasks.detectors.Detector`
+    task_value: TaskValue | None = None  # what its outputs mean, where the name of its task does not say it all
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
     published: Mapping[str, Published] = field(default_factory=dict)  # by recipe name: what its source claims
     origin: Origin = BUILT_IN
@@ -169,6 +176,7 @@ class ModelSpec:
         facts = {
             f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in ("builder", "guard")
         }
+        facts["detector"] = (facts.pop("task_value") or {}).get("detector")
         facts |= {"input_shape": plain(self.input_shape), "num_classes": self.num_classes}
         facts["options"] = {name: _plain_or_text(value) for name, value in self.options.items()}
         facts["builder"] = f"{self.builder.__module__}:{self.builder.__qualname__}"
@@ -187,6 +195,10 @@ def _plain_or_text(value: Any) -> Any:
 def spec_of(builder: Callable[..., Any], **facts: Any) -> ModelSpec:
     """Return a builder's spec: the one that ``@zoo.register`` left on it, or one made of `facts`.
 
+    Args:
+        builder: of the model.
+        facts: fields of `ModelSpec`; `task` may be a value of `zoo.tasks`.
+
     Raises:
         ModelError: a builder without the two arguments that every builder takes, or published
             numbers of a recipe that is not there.
@@ -197,6 +209,8 @@ def spec_of(builder: Callable[..., Any], **facts: Any) -> ModelSpec:
     name = getattr(builder, "__name__", type(builder).__name__)
     _check_signature(name, builder)
     documentation = (inspect.getdoc(builder) or "").partition("\n")[0]
+    if not isinstance(facts.get("task", ""), str):
+        facts |= {"task": facts["task"].name, "task_value": facts["task"]}
     facts = {"description": documentation, **{key: value for key, value in facts.items() if value not in (None, "")}}
     for name_of_fact, kind in (("cited_macs", tuple), ("deviations", tuple), ("recipes", dict), ("published", dict)):
         facts[name_of_fact] = kind(facts.get(name_of_fact) or ())

@@ -6,9 +6,13 @@ import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from zoo.errors import RunError
 from zoo.spec.recipe import Recipe, plain
+
+if TYPE_CHECKING:
+    from zoo.data.appearance import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,24 @@ class Run:
         """Test and validation metrics: `test_accuracy`, `test_loss`, `validation_accuracy` ..."""
         metrics: Mapping[str, float] = self.document["metrics"]
         return metrics
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How a picture is prepared for the model; a run that does not record it follows its dataset's name.
+
+        Raises:
+            RunError: what ``run.json`` holds is no such thing.
+        """
+        from zoo.data.appearance import Preprocessing
+
+        if "preprocessing" not in self.document:
+            return Preprocessing.by_name(self.document["dataset"])
+        try:
+            return Preprocessing.from_dict(self.document["preprocessing"])
+        except (ValueError, TypeError, AttributeError) as error:
+            raise RunError(
+                f"{self.folder / 'run.json'} cannot be read: {error}. Train again, or take the field out."
+            ) from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document as plain JSON values."""

@@ -12,7 +12,7 @@ def area(boxes: tf.Tensor) -> tf.Tensor:
     return tf.maximum(boxes[..., 2] - boxes[..., 0], 0.0) * tf.maximum(boxes[..., 3] - boxes[..., 1], 0.0)
 
 
-def overlaps(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+def box_iou(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
     """Return intersection over union of every box (..., P, 4) with every other (..., M, 4): (..., P, M)."""
     ours, theirs = boxes[..., :, None, :], others[..., None, :, :]
     shared = tf.concat(
@@ -22,7 +22,7 @@ def overlaps(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
     return intersection / (area(ours) + area(theirs) - intersection + TINY)
 
 
-def pairwise_overlap(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+def elementwise_iou(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
     """Return intersection over union of boxes (..., 4) with the others at the same place: (...)."""
     shared = tf.concat(
         [tf.maximum(boxes[..., :2], others[..., :2]), tf.minimum(boxes[..., 2:], others[..., 2:])], axis=-1

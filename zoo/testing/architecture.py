@@ -12,7 +12,7 @@ from zoo.inspection import anatomy
 from zoo.lazy import keras
 from zoo.plugins.discovery import installed
 from zoo.spec import ModelSpec
-from zoo.tasks import task_for
+from zoo.tasks import task_of
 from zoo.testing.check import Skipped, check
 from zoo.testing.subject import batch_for, build, default_classes, import_path, outputs_of, spelled
 
@@ -50,9 +50,9 @@ def check_counts(spec: ModelSpec) -> Iterator[str]:
 @check()
 def check_output(spec: ModelSpec) -> Iterator[str]:
     """It ends as its task demands; in logits, where those are meant: no softmax, no activation."""
-    model, task = build(spec), task_for(spec.task)
+    model, task = build(spec), task_of(spec)
     try:
-        task.check_outputs(spec, model, default_classes(spec))
+        task.check_outputs(spec.name, model, default_classes(spec))
     except ModelError as error:
         yield str(error)
         return
@@ -109,7 +109,7 @@ def _wrong_shapes(
     if model.input_shape != (None, *shape):
         yield f"use input_shape: {call} takes {model.input_shape}, where (None, {', '.join(map(str, shape))}) is meant"
     try:
-        task_for(spec.task).check_outputs(spec, model, num_classes)
+        task_of(spec).check_outputs(spec.name, model, num_classes)
     except ModelError as error:
         yield f"use num_classes: {call} does not end as it should. {error}"
 

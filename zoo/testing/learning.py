@@ -12,10 +12,10 @@ import numpy as np
 
 from zoo import data
 from zoo.data.sources.scenes import Layout, draw_scenes
+from zoo.errors import DataError
 from zoo.lazy import keras
 from zoo.spec import ModelSpec, Recipe
-from zoo.tasks import task_for
-from zoo.tasks.task import SceneTask
+from zoo.tasks import task_of
 from zoo.testing.check import check
 from zoo.testing.subject import batch_for, brief, build
 
@@ -77,18 +77,17 @@ def check_learns_digits(spec: ModelSpec) -> Iterator[str]:
             if (logs or {}).get("val_accuracy", 0) >= DIGITS_FLOOR:
                 self.model.stop_training = True
 
-    task = task_for(spec.task)
-    is_of_scenes = issubclass(task, SceneTask)
-    measure, floor = (next(iter(task.words)), SCENES_FLOOR) if is_of_scenes else ("accuracy", DIGITS_FLOOR)
+    own = next(iter(task_of(spec).metrics), None)  # what the task measures beside the accuracy
+    measure, floor = (own, SCENES_FLOOR) if own else ("accuracy", DIGITS_FLOOR)
     with tempfile.TemporaryDirectory() as folder:
         run = train(
             dataclasses.replace(spec, guard=None),
-            dataset=_scenes_for(spec) if is_of_scenes else _digits_for(spec),
+            dataset=_dataset_for(spec),
             epochs=DIGITS_EPOCHS,
             batch_size=DIGITS_BATCH,
             seed=0,
             validate_on_test=None if spec.recipe().validates else True,
-            callbacks=[] if is_of_scenes else [StopAtTheFloor()],
+            callbacks=[] if own else [StopAtTheFloor()],
             output=Path(folder) / "run",
         )
     reached = run.metrics[f"test_{measure}"]
@@ -123,11 +122,11 @@ def _losses(spec: ModelSpec, model: keras.Model, rate: float) -> list[float]:
     for layer in model._flatten_layers():
         if isinstance(layer, (keras.layers.Dropout, keras.layers.AlphaDropout, keras.layers.GaussianDropout)):
             layer.rate = 0
-    images, kind = batch_for(model), task_for(spec.task)
-    split, names = kind.invented(spec, images, np.random.default_rng(0))
-    made_up = data.Dataset("invented", split, split, names, "invented", {})
-    targets = kind.targets(made_up, split)
-    task = kind.of(Recipe(), targets, len(kind.named(names)), spec=spec, image_shape=images.shape[1:]).plain()
+    images, task = batch_for(model), task_of(spec)
+    split, names = task.synthetic(spec.num_classes, images, np.random.default_rng(0))
+    targets = task.targets(data.Dataset("synthetic", split, split, names, "synthetic", {}), split)
+    classes = len(task.output_names(names))
+    task = task.for_training(Recipe(), targets, classes, image_shape=images.shape[1:], model=spec.name).for_evaluation()
     # The metric is the loss without what weight regularisation adds to it, which need not fall.
     metric = keras.metrics.MeanMetricWrapper(task.loss, name="own_loss")
     model.compile(optimizer=on_one_replica(keras.optimizers.Adam(rate)), loss=task.loss, metrics=[metric])
@@ -138,6 +137,16 @@ def _losses(spec: ModelSpec, model: keras.Model, rate: float) -> list[float]:
         if not math.isfinite(losses[-1]) or losses[-1] <= FALLEN * losses[0]:
             break
     return losses
+
+
+def _dataset_for(spec: ModelSpec) -> data.Dataset:
+    """Return digits, or scenes of them where digits lack what the task learns from."""
+    digits = _digits_for(spec)
+    try:
+        task_of(spec).targets(digits, digits.train)
+    except DataError:
+        return _scenes_for(spec)
+    return digits
 
 
 def _digits_for(spec: ModelSpec) -> data.Dataset:

@@ -1,6 +1,6 @@
 """Where a step's images come from: held on the device, or streamed to it by ``tf.data``.
 
-Both kinds hand the compiled loop what it needs for a stretch of steps (`arguments`), and draw one batch from that
+Both kinds hand the compiled loop what it needs for some steps (`arguments`), and draw one batch from that
 inside the graph (`draw`). The order of images follows from seed and epoch alone, so that a run can go on where it
 was stopped.
 """
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from zoo.data import Split
+from zoo.inference import Examples, Resident
 from zoo.spec.recipe import Recipe
 
 
@@ -40,24 +40,13 @@ class Feed(Protocol):
         """Return, inside the graph, a batch of a known size: uint8 images (B, H, W, C) and their targets (B, ...)."""
 
 
-class Resident:
-    """A split's images (uint8) and targets (labels, int64, or what its task has), held on the device for a run."""
-
-    def __init__(self, split: Split) -> None:
-        self.images = tf.constant(np.ascontiguousarray(split.images))
-        self.labels = tf.constant(np.ascontiguousarray(split.labels))
-
-    def __len__(self) -> int:
-        return int(self.images.shape[0])
-
-
 class ResidentFeed:
     """Batches gathered from images that lie on the device: the fast way, for data that fits there."""
 
-    def __init__(self, split: Split, recipe: Recipe) -> None:
-        self.data, self.recipe = Resident(split), recipe
-        self.examples, self.batch_size, self.image_shape = len(split), recipe.batch_size, split.images.shape[1:]
-        self.targets = tf.TensorSpec(self.data.labels.shape, self.data.labels.dtype)
+    def __init__(self, examples: Examples, recipe: Recipe) -> None:
+        self.data, self.recipe = Resident(examples), recipe
+        self.examples, self.batch_size, self.image_shape = len(examples), recipe.batch_size, examples.images.shape[1:]
+        self.targets = tf.TensorSpec(self.data.targets.shape, self.data.targets.dtype)
         self.signature = (
             tf.TensorSpec(self.data.images.shape, tf.uint8),
             self.targets,
@@ -71,12 +60,12 @@ class ResidentFeed:
 
     def arguments(self, steps: int) -> tuple[Any, ...]:
         first, self._step = self._step, self._step + steps
-        return self.data.images, self.data.labels, self._order, tf.constant(first)
+        return self.data.images, self.data.targets, self._order, tf.constant(first)
 
     def draw(self, arguments: tuple[Any, ...], step: tf.Tensor, batch: int, /) -> tuple[tf.Tensor, tf.Tensor]:
-        images, labels, order, first = arguments
+        images, targets, order, first = arguments
         rows = tf.slice(order, [(first + step) * self.batch_size], [batch])
-        return _gathered(images, rows), _gathered(labels, rows)
+        return _gathered(images, rows), _gathered(targets, rows)
 
 
 class StreamedFeed:
@@ -91,12 +80,12 @@ class StreamedFeed:
     way no call into Python returns, and to let go of an iterator waits for those that are on their way.
     """
 
-    def __init__(self, split: Split, recipe: Recipe) -> None:
-        self.recipe, self._labels = recipe, split.labels
-        on_disk = isinstance(split.images, np.memmap)
-        self._images = np.array(split.images) if recipe.cache and on_disk else split.images
-        self.examples, self.batch_size, self.image_shape = len(split), recipe.batch_size, split.images.shape[1:]
-        self.targets = tf.TensorSpec(split.labels.shape, tf.as_dtype(split.labels.dtype))
+    def __init__(self, examples: Examples, recipe: Recipe) -> None:
+        self.recipe, self._targets = recipe, examples.targets
+        on_disk = isinstance(examples.images, np.memmap)
+        self._images = np.array(examples.images) if recipe.cache and on_disk else examples.images
+        self.examples, self.batch_size, self.image_shape = len(examples), recipe.batch_size, examples.images.shape[1:]
+        self.targets = tf.TensorSpec(examples.targets.shape, tf.as_dtype(examples.targets.dtype))
         self._steps = -(-self.examples // self.batch_size)
         self._position = -1
         self._iterators: list[Any] = []  # the one that is in use
@@ -119,8 +108,8 @@ class StreamedFeed:
 
     def draw(self, arguments: tuple[Any, ...], _step: tf.Tensor, _batch: int, /) -> tuple[tf.Tensor, tf.Tensor]:
         (iterator,) = arguments
-        images, labels = iterator.get_next()
-        return images, labels
+        images, targets = iterator.get_next()
+        return images, targets
 
     def _positions(self, first: int) -> tf.data.Dataset:
         """Return the positions of batch after batch, through all epochs, without the first so many."""
@@ -140,15 +129,15 @@ class StreamedFeed:
         return order[1][step_of_epoch * self.batch_size :][: self.batch_size]
 
     def _read(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Read one batch's images and labels inside the pipeline."""
-        images, labels = tf.numpy_function(
-            lambda rows: (self._images[rows], self._labels[rows]),
+        """Read one batch's images and targets inside the pipeline."""
+        images, targets = tf.numpy_function(
+            lambda rows: (self._images[rows], self._targets[rows]),
             [rows],
             [tf.uint8, self.targets.dtype],
             stateful=False,
         )
         shapes = (None, *self.image_shape), (None, *self.targets.shape[1:])
-        return tf.ensure_shape(images, shapes[0]), tf.ensure_shape(labels, shapes[1])
+        return tf.ensure_shape(images, shapes[0]), tf.ensure_shape(targets, shapes[1])
 
 
 WORDS = {8: tf.int64, 4: tf.float32, 2: tf.float16}  # by their bytes; gathering only copies
@@ -168,9 +157,9 @@ def _gathered(values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.bitcast(tf.gather(words, rows), tf.uint8), (-1, *values.shape[1:]))
 
 
-def make_feed(split: Split, recipe: Recipe) -> Feed:
+def make_feed(examples: Examples, recipe: Recipe) -> Feed:
     """Return the recipe's way of feeding images to the loop."""
-    return ResidentFeed(split, recipe) if recipe.pipeline == "resident" else StreamedFeed(split, recipe)
+    return ResidentFeed(examples, recipe) if recipe.pipeline == "resident" else StreamedFeed(examples, recipe)
 
 
 def shuffled(examples: int, recipe: Recipe, epoch: int) -> np.ndarray:

@@ -1,110 +1,28 @@
-"""The hot loop: whole stretches of an epoch as one compiled call over data that stays on the device.
+"""The hot loop: many steps of an epoch in one compiled call, over data that stays on the device.
 
-Python is asked for a next step only once per chunk, a few times a second, so callbacks, progress and Ctrl-C
+Python is asked for a next step only once per call, a few times a second, so callbacks, progress and Ctrl-C
 live while the steps between them cost nothing but arithmetic. Images stay uint8 until a batch is used.
 """
 
 from __future__ import annotations
 
-import functools
-import itertools
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from zoo.inference import CompiledEvaluation, Totals
 from zoo.spec.recipe import Recipe
 from zoo.tasks import Task
 from zoo.training.augmentation import augment
 from zoo.training.devices import Placement, synchronize
-from zoo.training.input_pipeline import Feed, Resident
+from zoo.training.input_pipeline import Feed
 from zoo.training.kernels import fast_kernels
 from zoo.training.shares import shares_of
 
-SECONDS_PER_CHUNK = 0.25  # how long the compiled loop keeps the host waiting
-EVALUATION_BATCH = 500
-ANSWERS = 100  # images that are answered at once where the answers are kept: they may be maps
-
-
-@dataclass(frozen=True)
-class Totals:
-    """Sums over the examples so far."""
-
-    loss: float = 0.0
-    correct: float = 0.0
-    examples: int = 0
-    steps: int = 0
-
-    def logs(self, prefix: str = "") -> dict[str, float]:
-        """Return the means under the names that Keras' callbacks know."""
-        return {f"{prefix}loss": self.loss / self.examples, f"{prefix}accuracy": self.correct / self.examples}
-
-
-class CompiledEvaluation:
-    """Sums a model's loss and hits over a split, by compiled calls and without training.
-
-    Args:
-        model: takes raw images (N, H, W, C).
-        task: scores its outputs.
-        shares: parts of a batch that are computed side by side; a batch of fewer images has fewer.
-    """
-
-    def __init__(self, model: keras.Model, task: Task, shares: int = 1) -> None:
-        self.model, self.task, self.shares = model, task, shares
-        self._compiled: dict[int, Any] = {}  # by the number of shares
-
-    def __call__(self, data: Resident) -> Totals:
-        loss, correct = 0.0, 0.0
-        for start in range(0, len(data), EVALUATION_BATCH):
-            rows = slice(start, min(start + EVALUATION_BATCH, len(data)))
-            score_batch = self._compiled_for(rows.stop - start, data.images.shape[1:], data.labels)
-            batch_loss, batch_correct = score_batch(data.images[rows], data.labels[rows])
-            loss, correct = loss + float(batch_loss), correct + float(batch_correct)
-        return Totals(loss, correct, len(data))
-
-    def compile(self, image_shape: Sequence[int], targets: tf.TensorSpec | tf.Tensor) -> None:
-        """Trace the evaluation of a full batch; of `targets` shape and type count, N aside."""
-        self._compiled_for(EVALUATION_BATCH, image_shape, targets)
-
-    def _compiled_for(self, images: int, image_shape: Sequence[int], targets: tf.TensorSpec | tf.Tensor) -> Any:
-        """Return what scores a batch of so many images: in as many shares as get at least one image each.
-
-        Most kernels refuse an empty share. What is traced for a number of shares takes any batch that fills them.
-        """
-        shares = min(self.shares, images)
-        if shares not in self._compiled:
-            score_batch = tf.function(functools.partial(self._score_batch, shares=shares), autograph=False)
-            self._compiled[shares] = score_batch.get_concrete_function(
-                tf.TensorSpec((None, *image_shape), tf.uint8), tf.TensorSpec((None, *targets.shape[1:]), targets.dtype)
-            )
-        return self._compiled[shares]
-
-    def _score_batch(self, pixels: tf.Tensor, labels: tf.Tensor, *, shares: int) -> tuple[tf.Tensor, tf.Tensor]:
-        ends = [tf.shape(labels)[0] * number // shares for number in range(shares + 1)]
-        sums = [self._score(pixels[a:b], labels[a:b]) for a, b in itertools.pairwise(ends)]
-        loss, correct = (tf.add_n(each) for each in zip(*sums, strict=True))
-        return loss, correct
-
-    def _score(self, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        outputs = self.model(tf.cast(pixels, tf.float32), training=False)
-        return tf.reduce_sum(self.task.loss(labels, outputs)), self.task.count_correct(labels, outputs)
-
-
-def answers_of(model: keras.Model, images: np.ndarray | tf.Tensor) -> Iterator[np.ndarray]:
-    """Yield a model's outputs, batch by batch: maps of all images may be more than fits the memory.
-
-    Args:
-        model: takes raw 0..255 images (N, H, W, C) and has one output.
-        images: uint8 (N, H, W, C).
-    """
-    call = tf.function(lambda pixels: model(tf.cast(pixels, tf.float32), training=False), autograph=False)
-    compiled = call.get_concrete_function(tf.TensorSpec((None, *images.shape[1:]), tf.uint8))
-    for start in range(0, len(images), ANSWERS):
-        yield compiled(tf.convert_to_tensor(images[start : start + ANSWERS])).numpy()
+SECONDS_PER_CALL = 0.25  # how long the compiled loop keeps the host waiting
 
 
 class CompiledLoop:
@@ -134,7 +52,7 @@ class CompiledLoop:
         self._seconds_per_step = 0.0
         self._step = tf.function(self._train_step, jit_compile=True) if placement.xla else self._train_step
         self._compiled: dict[int, Any] = {}
-        self.evaluate = CompiledEvaluation(model, task.plain(), placement.side_by_side)
+        self.evaluate = CompiledEvaluation(model, task.for_evaluation(), placement.side_by_side)
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -159,16 +77,16 @@ class CompiledLoop:
         return time.perf_counter() - started
 
     def advance(self, done: Totals, *, epoch: int) -> Totals:
-        """Train the next stretch of an epoch, about `SECONDS_PER_CHUNK` long, and return the sums with it.
+        """Train the next steps of an epoch, as many as take about `SECONDS_PER_CALL`, and return the sums with them.
 
-        How many steps that is, is learned from the stretch before, so the first is a single one. The sums do not
+        How many that are is learned from the call before, so the first is a single one. The sums do not
         depend on where an epoch is cut.
 
         Args:
             done: the sums of this epoch so far; `done.steps` is where it goes on.
             epoch: counted from 0.
         """
-        wanted = round(SECONDS_PER_CHUNK / self._seconds_per_step) if self._seconds_per_step else 1
+        wanted = round(SECONDS_PER_CALL / self._seconds_per_step) if self._seconds_per_step else 1
         steps = min(max(1, wanted), self.steps - done.steps)
         began = time.perf_counter()
         totals = self.run(done, steps, first_step=epoch * self.steps + done.steps)
@@ -187,7 +105,7 @@ class CompiledLoop:
             done = self.run(done, steps - 1, first_step=first_step)
             steps, first_step = 1, first_step + steps - 1
         last = min((done.steps + steps) * self.feed.batch_size, self.feed.examples)
-        loss, correct = self._chunk_function((last - done.examples) // steps)(
+        loss, correct = self._compiled_steps((last - done.examples) // steps)(
             tf.constant(done.loss, tf.float64),
             tf.cast(done.correct, self.task.counts_in),
             tf.constant(first_step),
@@ -196,53 +114,53 @@ class CompiledLoop:
         )
         return Totals(float(loss), float(correct), last, done.steps + steps)
 
-    def _chunk_function(self, batch: int) -> Any:
+    def _compiled_steps(self, batch: int) -> Any:
         """Return the compiled loop for one batch size, whatever the number of steps."""
         if batch not in self._compiled:
-            chunk = tf.function(lambda *arguments: self._train_chunk(*arguments, batch=batch), autograph=False)
+            steps = tf.function(lambda *arguments: self._train_steps(*arguments, batch=batch), autograph=False)
             number = tf.TensorSpec((), tf.int32)
             sums = tf.TensorSpec((), tf.float64), tf.TensorSpec((), self.task.counts_in)
-            self._compiled[batch] = chunk.get_concrete_function(*sums, number, number, *self.feed.signature)
+            self._compiled[batch] = steps.get_concrete_function(*sums, number, number, *self.feed.signature)
         return self._compiled[batch]
 
-    def _train_chunk(
+    def _train_steps(
         self, loss: tf.Tensor, correct: tf.Tensor, first_step: tf.Tensor, steps: tf.Tensor, *drawn: Any, batch: int
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Loop over the steps inside the graph."""
 
         def body(step: tf.Tensor, loss: tf.Tensor, correct: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            pixels, labels = self.feed.draw(drawn, step, batch)
-            pixels, labels = (tf.ensure_shape(part, (batch, *part.shape[1:])) for part in (pixels, labels))
+            pixels, targets = self.feed.draw(drawn, step, batch)
+            pixels, targets = (tf.ensure_shape(each, (batch, *each.shape[1:])) for each in (pixels, targets))
             pixels = augment(pixels, first_step + step, self.recipe)
-            batch_loss, batch_correct = self._step(pixels, labels)
+            batch_loss, batch_correct = self._step(pixels, targets)
             return step + 1, loss + tf.cast(batch_loss, tf.float64), correct + batch_correct
 
         return tf.while_loop(lambda step, *_: step < steps, body, (tf.constant(0), loss, correct))[1:]
 
-    def _train_step(self, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _train_step(self, pixels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """One gradient step; returns the batch's summed loss and its hits."""
-        batch, variables = labels.shape[0], self.model.trainable_variables
+        batch, variables = targets.shape[0], self.model.trainable_variables
         shares = min(self.shares, batch)
         sizes = [batch * (number + 1) // shares - batch * number // shares for number in range(shares)]
-        parts = zip(_split(pixels, sizes), _split(labels, sizes), strict=True)
+        parts = zip(_split(pixels, sizes), _split(targets, sizes), strict=True)
         results = [self._gradients(*part, batch, first=number == 0) for number, part in enumerate(parts)]
         gradients, losses, correct = zip(*results, strict=True)
         self.optimizer.apply([_sum(each) for each in zip(*gradients, strict=True)], variables)
         return tf.add_n(losses), tf.add_n(correct)
 
     def _gradients(
-        self, pixels: tf.Tensor, labels: tf.Tensor, batch: int, *, first: bool
+        self, pixels: tf.Tensor, targets: tf.Tensor, batch: int, *, first: bool
     ) -> tuple[list[tf.Tensor | None], tf.Tensor, tf.Tensor]:
         """Return what a share of a batch adds to the gradients of the mean loss, and its summed loss and hits."""
         with fast_kernels(self.model), tf.GradientTape() as tape:
             outputs = self.model(tf.cast(pixels, tf.float32), training=True)
-            loss = tf.reduce_sum(self.task.loss(labels, outputs))
+            loss = tf.reduce_sum(self.task.loss(targets, outputs))
             objective = loss / batch
             if self.model.losses and first:  # weight regularisation, where a model asks for it, once per batch
                 objective += tf.add_n(self.model.losses)
             scaled = self.optimizer.scale_loss(objective)
         gradients = tape.gradient(scaled, [variable.value for variable in self.model.trainable_variables])
-        return gradients, loss, self.task.count_correct(labels, outputs)
+        return gradients, loss, self.task.count_correct(targets, outputs)
 
 
 def _split(values: tf.Tensor, sizes: Sequence[int]) -> list[tf.Tensor]:

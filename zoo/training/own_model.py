@@ -21,16 +21,15 @@ import numpy as np
 from zoo import registry
 from zoo.data import Dataset
 from zoo.errors import ModelError, RecipeError, ZooError
+from zoo.inference import forward
 from zoo.runs.model_config import RUNS_CODE
 from zoo.spec.recipe import Recipe
+from zoo.tasks.measures.probabilities import are_probabilities
 from zoo.training.kernels import calls_replaced
 
 SHRINKS = 16
 """A model whose first weights see less than this fraction of the spread of raw pixels has scaled them itself:
 1/255 is far below it, and so is mean 0 and deviation 1."""
-
-SUM_TOLERANCE = 1e-2
-"""How far from 1 the outputs of a softmax in half precision may sum: bfloat16 rounds by up to 1/512."""
 
 LEAST = 1e-7
 """A probability below this counts as it, as in Keras' own cross-entropy of probabilities."""
@@ -75,7 +74,7 @@ def adopt(network: keras.Model, recipe: Recipe, data: Dataset, *, keep_scaling: 
             f"{graph.name} ends in {ends}, which answers for each class alone; an image has one class here. End it in "
             f"keras.layers.Dense({data.num_classes}) without an activation."
         )
-    if recipe.loss == "cross_entropy" and (ends == "softmax" or _are_probabilities(outputs)):
+    if recipe.loss == "cross_entropy" and (ends == "softmax" or are_probabilities(outputs)):
         graph = _with_logarithm(graph)
         cautions.append(
             f"{graph.name} ends in probabilities, as softmax gives them: it is trained on their logarithms, which are "
@@ -188,7 +187,7 @@ def _shown_noise(graph: keras.Model, data: Dataset) -> tuple[str, bool, np.ndarr
     reached: list[tuple[str, np.ndarray]] = []
     try:
         with _watched(graph, reached):
-            outputs = _as_array(graph(noise, training=False))
+            outputs = _as_array(forward(graph, noise))
     except Exception as error:
         raise ModelError(
             f"{graph.name} fails on images {data.image_shape}: {type(error).__name__}: {_in_brief(error)} "
@@ -227,10 +226,6 @@ def _end_of(graph: keras.Model) -> str:
         operation = operation.outputs[0]._keras_history.operation
     activation = getattr(operation, "activation", None)
     return str(getattr(activation, "__name__", type(operation).__name__)).lower()
-
-
-def _are_probabilities(outputs: np.ndarray) -> bool:
-    return bool((outputs >= 0).all() and (np.abs(outputs.sum(axis=1) - 1) <= SUM_TOLERANCE).all())
 
 
 def _with_logarithm(graph: keras.Model) -> keras.Model:

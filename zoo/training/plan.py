@@ -19,7 +19,6 @@ from zoo.errors import RecipeError, RunError
 from zoo.runs.folder import load_run
 from zoo.spec import ModelSpec, Origin, Recipe
 from zoo.tasks import task_for
-from zoo.tasks.task import SceneTask
 from zoo.training.checkpoint import FILE, Checkpoint
 
 SCHEMA = "zoo.run/1"
@@ -159,7 +158,7 @@ def refuse_finished(folder: Path, epochs: int | None = None) -> None:
         named = {} if document.get("recipe") in ("default", "custom", None) else {"recipe": document["recipe"]}
         pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in {**named, **options}.items()]
         ways.append(f"train anew: {shlex.join(['zoo', 'train', document['model'], *itertools.chain(*pairs)])}")
-    if not issubclass(task_for(document["task"]), SceneTask):  # zoo.train takes classifiers of one's own
+    if task_for(document["task"]).takes_own_models:
         arguments = ", ".join(f"{name}={value!r}" for name, value in options.items())
         ways.append(
             "go on from its weights, with an optimizer and a schedule that begin anew, in Python: "

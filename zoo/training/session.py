@@ -16,22 +16,23 @@ import tensorflow as tf
 from zoo import registry
 from zoo.data import Dataset, Split
 from zoo.errors import RecipeError
+from zoo.inference import CompiledEvaluation, Examples, ForwardPass, Resident, Totals, forward
 from zoo.runs.folder import in_float32
 from zoo.spec import ModelSpec, Recipe
-from zoo.tasks import Task, task_for
+from zoo.tasks import Task, task_of
 from zoo.training.callbacks import restore_states, states_of
 from zoo.training.checkpoint import Checkpoint, names_and_values
 from zoo.training.devices import Placement, synchronize
 from zoo.training.display import Progress
-from zoo.training.input_pipeline import Resident, make_feed
+from zoo.training.input_pipeline import make_feed
 from zoo.training.interruption import Interruption, TrainingInterrupted
-from zoo.training.loop import CompiledEvaluation, CompiledLoop, Totals, answers_of
+from zoo.training.loop import CompiledLoop
 from zoo.training.optimizers import make_optimizer, swap_averages
 from zoo.training.own_model import adopt
 
 
 @dataclass(frozen=True)
-class Parts:
+class Splits:
     """The images to train on, those held out for validation (or None), and the test set."""
 
     train: Split
@@ -39,8 +40,8 @@ class Parts:
     test: Split
 
 
-def split(data: Dataset, recipe: Recipe, limit: int | None = None) -> Parts:
-    """Choose the training images by a seeded shuffle, then hold out the recipe's validation share.
+def split(data: Dataset, recipe: Recipe, limit: int | None = None) -> Splits:
+    """Choose the training images by a seeded shuffle, then hold out the recipe's share for validation.
 
     A data set that has validation images of its own gives these instead, all of them, whatever the share.
 
@@ -54,7 +55,7 @@ def split(data: Dataset, recipe: Recipe, limit: int | None = None) -> Parts:
     own = data.validation if recipe.validation_split else None
     share = 0.0 if own else recipe.validation_split
     if count == available and not share:
-        return Parts(data.train, own, data.test)
+        return Splits(data.train, own, data.test)
     order = np.random.default_rng([recipe.seed, available]).permutation(available)[:count]
     held_out = round(share * count)
     if share and not 1 <= held_out < count:
@@ -63,20 +64,24 @@ def split(data: Dataset, recipe: Recipe, limit: int | None = None) -> Parts:
             f"and {count - held_out} to train with. Change --validation-split or --limit."
         )
     validation = data.train.take(order[:held_out]) if held_out else own
-    return Parts(data.train.take(order[held_out:]), validation, data.test)
-
-
-def _aim(parts: Parts, data: Dataset, task: type[Task]) -> Parts:
-    """Return the parts with the task's targets for labels."""
-
-    def aimed(part: Split) -> Split:
-        return Split(part.images, task.targets(data, part))
-
-    return Parts(aimed(parts.train), aimed(parts.validation) if parts.validation else None, aimed(parts.test))
+    return Splits(data.train.take(order[held_out:]), validation, data.test)
 
 
 class Session:
-    """One model on one device with its data: what `train` drives."""
+    """One model on one device with its data, put together from a recipe: what `train` drives and benchmarks time.
+
+    Args:
+        spec: of the model; a plugin's is built behind its guard.
+        recipe: how it is trained.
+        placement: where.
+        data: what on.
+        limit: train on so many images of a seeded shuffle.
+        network: the user's own ``keras.Model``, in place of the spec's.
+        keep_scaling: scale images as the recipe says, also for a network of the user's own that scales them itself.
+
+    Raises:
+        ZooError: the recipe, the model and the data do not go together.
+    """
 
     def __init__(
         self,
@@ -84,9 +89,9 @@ class Session:
         recipe: Recipe,
         placement: Placement,
         data: Dataset,
-        parts: Parts,
-        network: Any,
         *,
+        limit: int | None = None,
+        network: Any = None,
         keep_scaling: bool = False,
     ) -> None:
         self.placement = placement
@@ -97,12 +102,17 @@ class Session:
         self.learning_rate = 0.0  # with which that epoch began
         self._stopped = False  # a callback had ended the training when the checkpoint was taken
         self.device = tf.device(placement.tensorflow_device)
-        kind = task_for(spec.task)
-        parts, num_classes = _aim(parts, data, kind), len(kind.named(data.class_names))
+        began = time.perf_counter()
+        self.splits = split(data, recipe, limit)
+        self.timing["data_s"] = time.perf_counter() - began
+        task = task_of(spec)
+        train, test = _examples(self.splits.train, data, task), _examples(self.splits.test, data, task)
+        validation = self.splits.validation
+        num_classes = len(task.output_names(data.class_names))
         keras.utils.set_random_seed(recipe.seed)
         with self.device:
-            self.held_out = Resident(parts.validation) if parts.validation else None
-            self.test = Resident(parts.test)
+            self.held_out = Resident(_examples(validation, data, task)) if validation else None
+            self.test = Resident(test)
             if isinstance(network, keras.Model):
                 own = adopt(network, recipe, data, keep_scaling=keep_scaling)
                 network, recipe, self.cautions = own.network, own.recipe, own.cautions
@@ -116,10 +126,10 @@ class Session:
                     **recipe.model_options,
                 )
             self.recipe = recipe
-            learner = with_scaling(network, recipe, parts.train, name=spec.name)
+            learner = with_scaling(network, recipe, train.images, name=spec.name)
             self.model = with_one_output(learner)
-            task = kind.of(recipe, parts.train.labels, num_classes, spec=spec, image_shape=data.image_shape)
-            feed = make_feed(parts.train, recipe)
+            task = task.for_training(recipe, train.targets, num_classes, image_shape=data.image_shape, model=spec.name)
+            feed = make_feed(train, recipe)
             steps = -(-feed.examples // feed.batch_size)
             self.optimizer = make_optimizer(recipe, total_steps=steps * recipe.epochs)
             self.optimizer.build(learner.trainable_variables)
@@ -136,7 +146,7 @@ class Session:
         """Run the epochs that are left under an ordinary Keras callback list, and keep their record.
 
         Args:
-            callbacks: told of every epoch, and of every stretch of steps as if it were a batch.
+            callbacks: told of every epoch, and of the steps of each compiled call as if they were one batch.
             show: show progress.
             keep: called before the first epoch, after each, and when Ctrl-C has been heard; what it sees is
                 what `restore` takes.
@@ -188,7 +198,7 @@ class Session:
         self.epoch, self.totals = self.epoch + 1, Totals()
 
     def _train_steps(self, watchers: keras.callbacks.CallbackList, interruption: Interruption) -> tuple[float, int]:
-        """Train stretch after stretch; return the seconds and the images of this epoch, earlier sittings included."""
+        """Train call after call; return the seconds and the images of this epoch since it was begun or continued."""
         self.loop.feed.begin(self.epoch, self.totals.steps)
         first = self.totals.examples
         synchronize()
@@ -255,11 +265,11 @@ class Session:
         model, evaluate = self.finished(), self.loop.evaluate
         with self.device:
             if model is not self.model:
-                evaluate = CompiledEvaluation(model, evaluate.task, evaluate.shares)
+                evaluate = CompiledEvaluation(model, evaluate.task, evaluate.micro_batches)
             if self.held_out is not None:
                 metrics |= evaluate(self.held_out).logs("validation_")
             metrics |= evaluate(self.test).logs("test_")
-            more = self.loop.task.measure(_targets_and_outputs(model, self.test))
+            more = self.loop.task.measure(_targets_and_outputs(model, self.test, self.loop.task.batch))
             metrics |= {f"test_{name}": value for name, value in more.items()}
         self.timing["evaluate_s"] = time.perf_counter() - began
         return metrics
@@ -280,16 +290,20 @@ class Session:
             metrics=self.loop.task.keras_metrics(),
             auto_scale_loss=False,
         )
-        logits = self.model(tf.cast(self.test.images[:1], tf.float32), training=False)
-        self.model.compute_metrics(self.test.images[:1], self.test.labels[:1], logits)
+        image = self.test.images[:1]
+        self.model.compute_metrics(image, self.test.targets[:1], forward(self.model, image))
         self.model.reset_metrics()
 
 
-def _targets_and_outputs(model: keras.Model, split: Resident) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _examples(split: Split, data: Dataset, task: Task) -> Examples:
+    return Examples(split.images, task.targets(data, split))
+
+
+def _targets_and_outputs(model: keras.Model, examples: Resident, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield targets and outputs, batch by batch."""
     first = 0
-    for outputs in answers_of(model, split.images):
-        yield split.labels[first : first + len(outputs)].numpy(), outputs
+    for outputs in ForwardPass(model, examples.images.shape[1:]).over(examples.images, batch):
+        yield examples.targets[first : first + len(outputs)].numpy(), outputs
         first += len(outputs)
 
 
@@ -304,23 +318,23 @@ def check_model_options(recipe: Recipe) -> None:
             )
 
 
-def with_scaling(network: keras.Model, recipe: Recipe, images: Split, *, name: str) -> keras.Model:
+def with_scaling(network: keras.Model, recipe: Recipe, images: np.ndarray, *, name: str) -> keras.Model:
     """Put the recipe's scaling in front of a network, so that what is saved takes raw 0..255 images."""
     if recipe.scaling == "none":
         return network
     if recipe.scaling == "unit":
         scaling = keras.layers.Rescaling(1 / 255, dtype="float32", name="scaling")
     else:
-        pixels = images.images[:10_000].astype("float32")
+        pixels = images[:10_000].astype("float32")
         scaling = keras.layers.Normalization(
             axis=None, mean=float(pixels.mean()), variance=float(pixels.var()), dtype="float32", name="scaling"
         )
-    inputs = keras.Input(images.images.shape[1:], name="image")
+    inputs = keras.Input(images.shape[1:], name="image")
     return keras.Model(inputs, network(scaling(inputs)), name=name.replace("/", "-"))  # Keras refuses the slash
 
 
 def with_one_output(learner: keras.Model) -> keras.Model:
-    """Return the model that answers, of the same layers: without the auxiliary outputs, which only training wants."""
+    """Return the model of the same layers without the auxiliary outputs, which only training wants."""
     if len(learner.outputs) == 1:
         return learner
     return keras.Model(learner.inputs, learner.outputs[0], name=learner.name)

@@ -13,15 +13,13 @@ import keras
 import numpy as np
 
 from zoo.data import Dataset
-from zoo.data.appearance import Preprocessing, preprocessing_of
 from zoo.environment import environment
 from zoo.errors import RecipeError, RunError
 from zoo.report.shared.statistics import summarize
 from zoo.runs.folder import find_run, model_loader, run_folder, save_model, write_run
 from zoo.spec import ModelSpec, Recipe, Run
 from zoo.spec.recipe import plain
-from zoo.tasks import task_for
-from zoo.tasks.task import SceneTask
+from zoo.tasks import task_of
 from zoo.training.callbacks import check_callbacks, forgetful, recipe_callbacks, selected_epoch
 from zoo.training.checkpoint import Checkpoint
 from zoo.training.checkpoint import read as read_checkpoint
@@ -29,7 +27,7 @@ from zoo.training.checkpoint import remove as remove_checkpoint
 from zoo.training.devices import Placement, place
 from zoo.training.interruption import TrainingInterrupted
 from zoo.training.plan import Plan, cautions, check_same_data, plan_again, plan_run, refuse_changes, refuse_finished
-from zoo.training.session import Parts, Session, split
+from zoo.training.session import Session, Splits
 
 
 def train(
@@ -62,8 +60,8 @@ def train(
         limit: train on the first so many images of a seeded shuffle; the test set stays whole.
         device: auto, cpu, gpu or gpu:N.
         deterministic: the same seed gives the same bits.
-        callbacks: ordinary Keras callbacks. Batch hooks run once per stretch of steps, a few times a second. Those
-            with ``get_state()`` and ``set_state(state)`` go on where they were when a run is continued.
+        callbacks: ordinary Keras callbacks. Batch hooks run once per compiled call of many steps, a few times a second.
+            Those with ``get_state()`` and ``set_state(state)`` go on where they were when a run is continued.
         tensorboard: write event files into the run folder's ``tensorboard``.
         output: the run folder; ``runs/<model>-<time>-s<seed>`` if not given.
         resume: a run folder, or its name inside ``runs/``, whose training was stopped: continue it as it was begun.
@@ -98,12 +96,12 @@ def train(
     placement = place(plan.recipe, device=device, deterministic=plan.deterministic, training=plan.spec)
     where = Path(output) if output is not None else left
     with run_folder(plan.spec.name, plan.recipe.seed, where, again=resume is not None) as folder:
-        work = _Work(plan, placement, folder, list(callbacks), began, checkpoint, announce)
-        return work.run(loaded, show=not quiet)
+        execution = _Execution(plan, placement, folder, list(callbacks), began, checkpoint, announce)
+        return execution.run(loaded, show=not quiet)
 
 
-class _Work:
-    """One sitting of a run: from its plan, or from where it was stopped, to its files."""
+class _Execution:
+    """The execution of a run: from its plan, or from where it was stopped, to its files."""
 
     def __init__(
         self,
@@ -128,19 +126,23 @@ class _Work:
         data = self.plan.load_data(loaded, self.announce)
         recipe = self.plan.recipe.override(dataset=data.name)
         plan = self.plan
-        parts = split(data, recipe, plan.limit)
-        of_scenes = issubclass(task_for(plan.spec.task), SceneTask)  # in which nothing is scaled or centred
-        preprocessing = Preprocessing() if of_scenes else preprocessing_of(parts.train.images, data.name)
         data_s = time.perf_counter() - data_began
-        session = Session(
-            plan.spec, recipe, self.placement, data, parts, network=plan.network, keep_scaling=plan.keep_scaling
+        session = self._session = Session(
+            plan.spec,
+            recipe,
+            self.placement,
+            data,
+            limit=plan.limit,
+            network=plan.network,
+            keep_scaling=plan.keep_scaling,
         )
-        self._session = session
+        data_s += session.timing.pop("data_s")
+        preprocessing = task_of(plan.spec).preprocessing(session.splits.train.images, data.name)
         for caution in (*cautions(plan, preprocessing), *session.cautions):
             (warnings.warn if self.announce is _say_nothing else self.announce)(caution)
         self.document = {**plan.to_dict(), "dataset": data.name, "recipe_values": session.recipe}
         self.document["preprocessing"] = preprocessing.to_dict()
-        self.document |= _circumstances(plan.spec, self.placement, data, parts)
+        self.document |= _circumstances(plan.spec, self.placement, data, session.splits)
         if self.checkpoint is not None:
             self._go_back(session, data)
         session.timing["data_s"] = session.timing.get("data_s", 0.0) + data_s
@@ -212,12 +214,12 @@ def _say_nothing(_line: str) -> None:
     """Stand for an `announce` that was not given."""
 
 
-def _circumstances(spec: ModelSpec, placement: Placement, data: Dataset, parts: Parts) -> dict[str, Any]:
+def _circumstances(spec: ModelSpec, placement: Placement, data: Dataset, splits: Splits) -> dict[str, Any]:
     """On what it runs, with which data."""
     return {
         **plain(placement),
         "class_names": data.class_names,
-        "images": {name: 0 if part is None else len(part) for name, part in vars(parts).items()},
+        "images": {name: 0 if part is None else len(part) for name, part in vars(splits).items()},
         "environment": {
             **environment(),
             "model_origin": str(spec.origin),

@@ -1,97 +1,108 @@
-"""The files that an evaluation leaves for people: its plots as PNG, and one HTML page that holds everything."""
+"""The files that an evaluation leaves: its document, its plots as PNG, and one HTML page that holds everything."""
 
 from __future__ import annotations
 
+import json
+import re
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo.files import atomic_write
-from zoo.report.evaluation import curves as evaluation_plots
-from zoo.report.evaluation import predictions as prediction_plots
+from zoo.report.evaluation import curves, predictions
 from zoo.report.evaluation.page import page
+from zoo.report.evaluation.scenes import draw_examples, scenes_figure, scenes_page
 from zoo.report.runs.curves import draw_curves
 from zoo.report.shared.figure import save_png, svg
+from zoo.spec.evaluation import Evaluation
+from zoo.spec.recipe import plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Document = Mapping[str, Any]
-
-
 Draw = Callable[[Document, np.ndarray], "Figure | None"]
+FILE = "evaluation.json"
 
-DRAWN: dict[str, tuple[Draw, str]] = {
+DRAWN: dict[str, tuple[str, Draw, str]] = {
     "confusion": (
-        lambda document, _: evaluation_plots.confusion_figure(document),
+        "confusion",
+        lambda document, _: curves.confusion_figure(document),
         "Confusion matrix: truth in rows, predictions in columns",
     ),
-    "roc": (lambda document, _: evaluation_plots.roc_figure(document), "ROC curve of each class against the rest"),
+    "roc": ("roc", lambda document, _: curves.roc_figure(document), "ROC curve of each class against the rest"),
     "precision_recall": (
-        lambda document, _: evaluation_plots.precision_recall_figure(document),
+        "precision_recall",
+        lambda document, _: curves.precision_recall_figure(document),
         "Precision-recall curve of each class",
     ),
     "calibration": (
-        lambda document, _: evaluation_plots.calibration_figure(document),
-        "Share of right answers against confidence, in bins",
+        "calibration",
+        lambda document, _: curves.calibration_figure(document),
+        "Share of right predictions against confidence, in bins",
     ),
-    "mistakes": (prediction_plots.mistakes_figure, ""),
-    "predictions": (prediction_plots.predictions_figure, ""),
+    "mistakes": ("mistakes", predictions.mistakes_figure, ""),
+    "predictions": ("right_predictions", predictions.predictions_figure, ""),
 }
-"""How each plot is drawn, and what the page says of it to those who cannot see; those without are HTML there."""
+"""By file name: the key of the document that a plot is drawn from, how, and what the page says of it to those who
+cannot see; those without are HTML there."""
 
 
-@dataclass
-class Plots:
-    """What was drawn: the names of the PNG files, and some of the drawings again as SVG for the page."""
-
-    files: list[str] = field(default_factory=list)
-    drawings: dict[str, str] = field(default_factory=dict)
-
-
-def write_plots(document: Document, images: np.ndarray, folder: Path) -> Plots:
-    """Write every plot of an evaluation that there is something to draw for.
+def write_evaluation(
+    document: Mapping[str, Any],
+    evaluation: Evaluation,
+    images: np.ndarray,
+    folder: Path,
+    *,
+    run: Document | None,
+    began: float,
+) -> dict[str, Any]:
+    """Write every file of an evaluation, the document last, and return it with `files` and its total time.
 
     Args:
-        document: what evaluation.json holds.
+        document: what evaluation.json is to hold; what is not finite becomes None.
+        evaluation: examples to draw, and further documents.
         images: the test images, uint8 (N, H, W, C).
-        folder: where the PNGs go: confusion, roc, precision_recall, calibration, mistakes, predictions.
+        folder: where to write.
+        run: what the run's run.json holds, or None for a model file.
+        began: when the evaluation did, by `time.perf_counter`.
 
     Raises:
         OSError: a file cannot be written.
     """
-    plots = Plots()
+    written: dict[str, Any] = plain(document)
+    for name, content in evaluation.files.items():
+        atomic_write(folder / name, json.dumps(plain(content), allow_nan=False) + "\n")
+    files, drawings = [*evaluation.files], {}
     # One after the other, so that one figure is held at a time.
-    for name, (draw, description) in DRAWN.items():
-        figure = draw(document, images) if "confusion" in document else None  # a run that diverged has none
+    for name, (key, draw, description) in DRAWN.items():
+        figure = draw(written, images) if key in written else None
         if figure is None:
             (folder / f"{name}.png").unlink(missing_ok=True)  # of an earlier evaluation: it would tell another story
             continue
         save_png(figure, folder / f"{name}.png")
-        plots.files.append(f"{name}.png")
+        files.append(f"{name}.png")
         if description:
-            plots.drawings[name] = svg(figure, description=description)
-    return plots
-
-
-def write_page(document: Document, run: Document | None, plots: Plots, images: np.ndarray, path: Path) -> None:
-    """Write the page.
-
-    Args:
-        document: what evaluation.json holds.
-        run: what the run's run.json holds, or None for a model file.
-        plots: from `write_plots`.
-        images: the test images, uint8 (N, H, W, C).
-        path: the HTML file.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    drawings = dict(plots.drawings)
+            drawings[name] = svg(figure, description=description)
+    examples = draw_examples(evaluation, images)
+    if examples:
+        scenes_figure(written, examples, folder / "scenes.png")
+        files.append("scenes.png")
     if run and run.get("history"):
-        figure = draw_curves(run["history"], title="")
-        drawings["curves"] = svg(figure, description="Loss and accuracy over the epochs of training")
-    atomic_write(path, page(document, run, drawings, images))
+        curve = draw_curves(run["history"], title="")
+        drawings["curves"] = svg(curve, description="Loss and accuracy over the epochs of training")
+    written["files"] = [*files, "report.html", FILE]
+    written["timing"]["total_s"] = time.perf_counter() - began
+    html = scenes_page(written, examples, drawings) if examples else page(written, run, drawings, images)
+    atomic_write(folder / "report.html", html)
+    text = json.dumps(written, indent=2, allow_nan=False, ensure_ascii=False)
+    atomic_write(folder / FILE, _numbers_on_one_line(text) + "\n")
+    return written
+
+
+def _numbers_on_one_line(text: str) -> str:
+    """Join the lines of each list of plain numbers. Within strings JSON has no line ends, so none is touched."""
+    return re.sub(r"\[\n[-+.\deE,\s]+\]", lambda match: " ".join(match[0].split()), text)

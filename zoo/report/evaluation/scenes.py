@@ -1,4 +1,4 @@
-"""The files that an evaluation of scenes leaves for people: answers drawn beside the truth, curves, and a page."""
+"""An evaluation of scenes as a page and a picture: predictions drawn beside the truth, and each class's numbers."""
 
 from __future__ import annotations
 
@@ -9,62 +9,65 @@ from typing import Any
 
 import numpy as np
 
-from zoo.files import atomic_write
-from zoo.report.evaluation import curves as evaluation_plots
-from zoo.report.shared.figure import save_png, svg
+from zoo.report.shared.drawing import draw_annotations
 from zoo.report.shared.grid import sample_grid
 from zoo.report.shared.page_frame import whole_page
 from zoo.report.shared.page_text import number, percent, picture_tag, text
+from zoo.spec.evaluation import Evaluation
 
 Document = Mapping[str, Any]
 SECTIONS = {"scenes": "Scenes, the worst first", "classes": "Classes", "ranking": "Precision and recall"}
 SIDE = 300  # pixels of a picture on the page
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scene:
-    """A test image as it is and as the model has it: pictures uint8 (h, w, 3), its number, and 0 to 1 how good."""
+    """A test image with its true and its predicted annotations drawn over it: pictures uint8 (h, w, 3)."""
 
     number: int
     quality: float
     truth: np.ndarray
-    answer: np.ndarray
+    prediction: np.ndarray
 
 
-def write_scene_report(model: str, dataset: str, said: Document, scenes: Sequence[Scene], folder: Path) -> list[str]:
-    """Write ``scenes.png``, ``precision_recall.png`` where there are curves, and ``report.html``; return their names.
+def draw_examples(evaluation: Evaluation, images: np.ndarray) -> list[Scene]:
+    """Draw an evaluation's examples over the test images, uint8 (N, H, W, C)."""
+    names = evaluation.class_names
+    return [
+        Scene(
+            number=example.image,
+            quality=example.quality,
+            truth=draw_annotations(images[example.image], example.truth, names),
+            prediction=draw_annotations(images[example.image], example.prediction, names),
+        )
+        for example in evaluation.examples
+    ]
+
+
+def scenes_figure(document: Document, scenes: Sequence[Scene], path: Path) -> None:
+    """Write the first scenes as one PNG, truth and prediction side by side. Raises OSError."""
+    pairs = np.stack([picture for scene in scenes[:12] for picture in (scene.truth, scene.prediction)])
+    numbers = np.repeat([scene.number for scene in scenes[:12]], 2)
+    title = f"{document['model']} on {document['dataset']}: truth and prediction side by side, the worst first"
+    sample_grid(pairs, numbers, None, path, rows=6, columns=4, title=title)
+
+
+def scenes_page(document: Document, scenes: Sequence[Scene], drawings: Mapping[str, str]) -> str:
+    """Return the page.
 
     Args:
-        model: its name.
-        dataset: its name.
-        said: what the evaluation's document holds.
+        document: what evaluation.json holds.
         scenes: those to show.
-        folder: where to write.
-
-    Raises:
-        OSError: a file cannot be written.
+        drawings: the SVG element `precision_recall`, where there are such curves.
     """
-    pairs = np.stack([picture for scene in scenes[:12] for picture in (scene.truth, scene.answer)])
-    numbers = np.repeat([scene.number for scene in scenes[:12]], 2)
-    title = f"{model} on {dataset}: truth and answer side by side, the worst first"
-    sample_grid(pairs, numbers, None, folder / "scenes.png", rows=6, columns=4, title=title)
-    files, drawing = ["scenes.png"], ""
-    figure = evaluation_plots.precision_recall_figure(said) if "precision_recall" in said else None
-    if figure is not None:
-        save_png(figure, folder / "precision_recall.png")
-        drawing = svg(figure, description="Precision-recall curve of each class")
-        files.append("precision_recall.png")
-    atomic_write(folder / "report.html", _page(model, dataset, said, scenes, drawing))
-    return [*files, "report.html"]
-
-
-def _page(model: str, dataset: str, said: Document, scenes: Sequence[Scene], drawing: str) -> str:
+    drawing = drawings.get("precision_recall", "")
     sections = {
         "scenes": _scenes(scenes),
-        "classes": _classes(said["per_class"]),
+        "classes": _classes(document["per_class"]),
         "ranking": f'<p>At an overlap of a half.</p><div class="plot">{drawing}</div>' if drawing else "",
     }
-    return whole_page(f"{model} on {dataset}", _headline(model, dataset, said), sections, SECTIONS)
+    model, dataset = document["model"], document["dataset"]
+    return whole_page(f"{model} on {dataset}", _headline(model, dataset, document), sections, SECTIONS)
 
 
 def _headline(model: str, dataset: str, said: Document) -> str:
@@ -85,12 +88,12 @@ def _scenes(scenes: Sequence[Scene]) -> str:
     cards = []
     for scene in scenes:
         truth = picture_tag(scene.truth, f"Test image {scene.number}: the truth", side=SIDE)
-        answer = picture_tag(scene.answer, f"Test image {scene.number}: the answer", side=SIDE)
+        prediction = picture_tag(scene.prediction, f"Test image {scene.number}: the prediction", side=SIDE)
         cards.append(
-            f'<figure class="scene">{truth}{answer}<figcaption>Test image {scene.number}: '
+            f'<figure class="scene">{truth}{prediction}<figcaption>Test image {scene.number}: '
             f"{percent(scene.quality, 0)}</figcaption></figure>"
         )
-    return f'<p>The truth on the left, the answer on the right.</p><div class="scenes">{"".join(cards)}</div>'
+    return f'<p>The truth on the left, the prediction on the right.</p><div class="scenes">{"".join(cards)}</div>'
 
 
 def _classes(rows: Sequence[Document]) -> str:

@@ -98,7 +98,7 @@ class SSD(Detector):
         """
         default = geometry.to_corners(tf.constant(self.default_boxes(image_shape)))
         present = objects[..., 0] >= 0
-        overlap = tf.where(present[:, None], geometry.overlaps(default[None], objects[..., 1:]), -1.0)  # (N, P, M)
+        overlap = tf.where(present[:, None], geometry.box_iou(default[None], objects[..., 1:]), -1.0)  # (N, P, M)
         best = tf.argmax(overlap, axis=1, output_type=tf.int32)  # (N, M)
         claims = tf.one_hot(best, tf.shape(overlap)[1], axis=1) * tf.cast(present[:, None], tf.float32)  # (N, P, M)
         claimed = tf.reduce_max(claims, axis=2) > 0

@@ -64,7 +64,7 @@ class YoloV1(Detector):
         height, width = outputs.shape[1:3]
         owned, own = self.encode(objects, (height, width))
         corners = tf.stop_gradient(self._corners(said))
-        overlap = geometry.pairwise_overlap(corners, own[..., None, 1:])  # (N, S, S, B)
+        overlap = geometry.elementwise_iou(corners, own[..., None, 1:])  # (N, S, S, B)
         # Where no box overlaps, the one that is nearest answers (as in the authors' code).
         distance = tf.reduce_sum(tf.square(corners - own[..., None, 1:]), axis=-1)
         score = tf.where(tf.reduce_max(overlap, axis=-1, keepdims=True) > 0, overlap, -distance)

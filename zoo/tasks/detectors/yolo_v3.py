@@ -90,7 +90,7 @@ class YoloV3(Detector):
         small = 2.0 - geometry.area(own[..., 1:])
         placed = weight * small * tf.reduce_sum(middle + size, axis=-1)
         there = objects[..., 0] >= 0
-        overlap = geometry.overlaps(tf.stop_gradient(self.boxes(outputs, image_shape)), objects[..., 1:])
+        overlap = geometry.box_iou(tf.stop_gradient(self.boxes(outputs, image_shape)), objects[..., 1:])
         near = tf.reduce_max(tf.where(there[:, None], overlap, 0.0), axis=2) > self.ignored
         told = answers | ~near
         objectness = tf.where(told, entropy(labels=weight, logits=outputs[..., 4]), 0.0)

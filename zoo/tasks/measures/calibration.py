@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from zoo.evaluation.intervals import wilson
+from zoo.lazy import np
+from zoo.tasks.measures.intervals import wilson
 
 BINS = 15
 """As Guo et al. (2017) have it."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from zoo.evaluation.calibration import BINS, bin_numbers, cross_entropy, reliability, temperature_scaling
-from zoo.evaluation.intervals import (
+from zoo.lazy import np
+from zoo.tasks.measures.calibration import BINS, bin_numbers, cross_entropy, reliability, temperature_scaling
+from zoo.tasks.measures.intervals import (
     LEVEL,
     RESAMPLES,
     SEED,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from zoo.lazy import np
 from zoo.report.shared.text import printable
+from zoo.spec.evaluation import Annotations
 
 COLORS = (
         (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (90, 120, 255),
@@ -16,6 +17,11 @@ SIDE = 256
 """Pixels: a small image is magnified, by a whole number, to about this side, so that names have room."""
 TINT = 0.45
 NAME_SIZE = 13  # pixels
+
+
+def draw_annotations(image: np.ndarray, marked: Annotations, class_names: Sequence[str]) -> np.ndarray:
+    """Return the image magnified, with its annotations drawn over: uint8 (h, w, 3); see `draw_objects`."""
+    return draw_objects(image, marked.boxes, class_names, mask=marked.mask, scores=marked.scores)
 
 
 def draw_objects(

@@ -6,7 +6,7 @@ is perfect, unlike the textbook's normal interval. What has no such formula gets
 
 from __future__ import annotations
 
-import numpy as np
+from zoo.lazy import np
 
 LEVEL = 0.95
 Z = 1.959963984540054
