@@ -16,9 +16,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import click
+
 from zoo import keras_settings
+from zoo.commands.options import JSON_OPTION, Command
+from zoo.commands.shared import report
 from zoo.environment import cpu_quota, cpus_allowed, environment, version, why_no_gpu
 from zoo.errors import DeviceError
+from zoo.report.installation import print_findings
 from zoo.report.shared.text import printable
 from zoo.startup import load_tensorflow
 
@@ -286,3 +291,11 @@ CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "disk": _disk,
     "pip": _pip,
 }
+
+
+@click.command("doctor", cls=Command)
+@JSON_OPTION
+def doctor_command(as_json: bool) -> None:
+    """Look at this machine: versions, devices, threads, data, and what is wrong."""
+    findings = examine()
+    report(as_json, {"summary": summary(findings), "findings": findings}, print_findings)

@@ -23,3 +23,13 @@ def compact(value: float) -> str:
         if abs(rounded) >= size:
             return f"{rounded / size:.3g}{unit}"
     return f"{rounded:g}"
+
+
+def number(value: float | None) -> str:
+    """Return `value` with four decimals; None, which stands for NaN and infinity in JSON, in words."""
+    return "not finite" if value is None else f"{value:.4f}"
+
+
+def share(value: float | None) -> str:
+    """Return a fraction as a percentage, or a dash where there is none."""
+    return "–" if value is None else f"{value:.2%}"
