@@ -228,10 +228,11 @@ def changed(run: Path, folder: Path, **fields: object) -> Path:
 
 
 def test_an_older_run_follows_its_data_sets_name(trained_run: Path, tmp_path: Path) -> None:
-    """Without the field, digits are prepared as MNIST's and anything else is resized, as it was."""
+    """Without the field, MNIST's form for MNIST, that of digits for digits, and anything else is resized."""
     Image.fromarray(255 - data.load("digits").test.images[0, :, :, 0]).save("x.png")
     predictor, picture = Predictor.of(load_run(trained_run)), load_image("x.png")
-    for name, prepare in (("digits", prepare_digit), ("theirs", prepare_photo)):
+    digits = preparation(preprocessing_of(data.load("digits").train.images, "digits"))
+    for name, prepare in (("mnist", prepare_digit), ("digits", digits), ("theirs", prepare_photo)):
         older = changed(trained_run, tmp_path / name, preprocessing=None, dataset=name)
         found = predict(older, ["x.png"])["predictions"][0]["probabilities"]
         (expected,) = predictor.run([prepare(picture, (28, 28, 1))])

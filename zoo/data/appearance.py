@@ -57,11 +57,12 @@ class Preprocessing:
     @classmethod
     def by_name(cls, dataset: str) -> Preprocessing:
         """Return that of a run which does not record it: it followed from the data set's name."""
-        return MNIST_FORM if dataset in DIGIT_DATASETS else cls()
+        return {"mnist": MNIST_FORM, "digits": DIGITS_FORM}.get(dataset, cls())
 
 
 MNIST_FORM = Preprocessing("digit", "black", None, "mass")
 PHOTO = Preprocessing()
+DIGITS_FORM = Preprocessing("digit", "black", 28, "box")
 
 
 def preprocessing_of(images: np.ndarray, dataset: str = "") -> Preprocessing:
