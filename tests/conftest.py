@@ -19,6 +19,8 @@ from zoo.startup import load_tensorflow
 
 load_tensorflow()  # as the command does: Python's collector then runs faster through all tests
 
+collect_ignore = ["fixtures"]  # plugins there have tests of their own, for where they are installed
+
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
