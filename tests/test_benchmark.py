@@ -15,10 +15,11 @@ import jsonschema
 import pytest
 
 from zoo import registry
-from zoo.benchmarking import bench, process, record, trainings
+from zoo.benchmarking import bench, record, trainings
 from zoo.benchmarking.matrix import Cell, choose, find_models
 from zoo.benchmarking.timing import measure_steady
 from zoo.errors import DeviceError, RecipeError, RunError, UnknownNameError
+from zoo.execution import Outcome
 
 # What is measured
 
@@ -202,16 +203,19 @@ class FakeProcesses:
     """Answers like the processes that measure; `reactions` says what becomes of a model."""
 
     def __init__(self, **reactions) -> None:
-        self.reactions, self.measured = reactions, []
+        self.timeout, self.reactions, self.measured, self.asked = 300.0, reactions, [], []
 
-    def __call__(self, request, *, timeout):
-        arguments = request["arguments"]
-        if request["do"] == "describe_machine":
+    def map(self, jobs):
+        return (self.carry_out(job.do, json.loads(job.to_json())["arguments"]) for job in jobs)
+
+    def carry_out(self, do, arguments):
+        self.asked.append((do, arguments))
+        if do == "describe_machine":
             peaks = dict.fromkeys(arguments["dtypes"], 1e11)
             return _ok({"device": "cpu", "gpu": None, "onednn": True, "peaks": peaks})
-        if request["do"] == "fetch":
+        if do == "fetch":
             return _ok(None)
-        cell = arguments["cell"] if request["do"] == "measure_cell" else None
+        cell = Cell(**arguments["cell"]) if do == "measure_cell" else None
         name = cell.model if cell else arguments["model"]
         self.measured.append((name, cell.batch_size) if cell else (name, arguments["seed"]))
         reaction = self.reactions.get(name)
@@ -224,11 +228,11 @@ class FakeProcesses:
 
 
 def _ok(result):
-    return {"status": "ok", "reason": None, "result": result}
+    return Outcome("ok", result=result)
 
 
 def _bad(status, reason):
-    return {"status": status, "reason": reason, "result": None}
+    return Outcome(status, reason)
 
 
 def _trained(seed, reached=True):
@@ -243,7 +247,7 @@ def processes(monkeypatch):
 
     def install(**reactions):
         fake = FakeProcesses(**reactions)
-        monkeypatch.setattr(process, "call", fake)
+        monkeypatch.setattr(bench, "Subprocesses", lambda timeout: fake)
         return fake
 
     return install
@@ -346,9 +350,9 @@ def test_ctrl_c_keeps_what_is_done(processes, tmp_path):
     assert record.read(tmp_path / "r.jsonl") == caught.value.document
 
 
-def test_a_machine_that_cannot_be_measured_is_an_error(monkeypatch):
+def test_a_machine_that_cannot_be_measured_is_an_error(processes, monkeypatch):
     """For example a GPU that is not there: nothing can be measured, so there is no row to put it in."""
-    monkeypatch.setattr(process, "call", lambda request, timeout: _bad("failed", "TensorFlow sees no GPU here."))
+    monkeypatch.setattr(processes(), "carry_out", lambda *_: _bad("failed", "TensorFlow sees no GPU here."))
     with pytest.raises(DeviceError, match="cannot be measured: TensorFlow sees no GPU here"):
         bench.benchmark("mlp", device="gpu")
 
@@ -356,14 +360,15 @@ def test_a_machine_that_cannot_be_measured_is_an_error(monkeypatch):
 def test_a_machine_that_fails_once_later_takes_nothing_away(processes, monkeypatch):
     """The peaks of the other rounds have to do, and it is said."""
     fake, looks, said = processes(), [], []
+    carry_out = fake.carry_out
 
-    def fails_second(request, *, timeout):
-        looks.append(request["do"])
-        if looks.count("describe_machine") == 2 and request["do"] == "describe_machine":
+    def fails_second(do, arguments):
+        looks.append(do)
+        if looks.count("describe_machine") == 2 and do == "describe_machine":
             return _bad("timed_out", "it was busy")
-        return fake(request, timeout=timeout)
+        return carry_out(do, arguments)
 
-    monkeypatch.setattr(process, "call", fails_second)
+    monkeypatch.setattr(fake, "carry_out", fails_second)
     document = bench.benchmark("mlp", rounds=3, announce=said.append, **QUICK)
     assert len(document["cells"][0]["rounds"]) == 3
     assert len(document["peaks"][0]["rounds"]) == 2
@@ -453,14 +458,11 @@ def test_a_target_that_means_nothing_is_refused(processes, changes, words):
         bench.benchmark("mlp", **changes)
 
 
-def test_settings_of_the_step_hold_for_trainings_too(processes, monkeypatch):
+def test_settings_of_the_step_hold_for_trainings_too(processes):
     """A training to a target in half precision is one in half precision."""
-    fake, asked = processes(), []
-    monkeypatch.setattr(
-        process, "call", lambda request, timeout: asked.append(request) or fake(request, timeout=timeout)
-    )
+    fake = processes()
     bench.benchmark("mlp", until=0.9, precisions=["mixed_bfloat16"], batch_sizes=[64])
-    overrides = next(request["arguments"]["overrides"] for request in asked if request["do"] == "train")
+    overrides = next(arguments["overrides"] for do, arguments in fake.asked if do == "time_training")
     assert overrides == {"precision": "mixed_bfloat16", "batch_size": 64}
 
 
@@ -638,20 +640,20 @@ def test_ctrl_c_ends_the_processes_and_prints_what_is_done():
     assert "mlp" in out
     (path,) = Path("runs").glob("bench-*.jsonl")
     assert sum(len(cell["rounds"]) for cell in record.read(path)["cells"]) >= 2
-    assert "zoo.benchmarking.process" not in _processes_here()
+    assert "zoo.execution" not in _processes_here()
 
 
 def test_a_killed_benchmark_leaves_no_process_behind():
     """What measures ends when the pipe from its parent closes."""
     running = _bench("mlp", "--mode", "train", "--rounds", "1", "--seconds", "120")
     for _ in range(200):
-        if "zoo.benchmarking.process" in _processes_here():
+        if "zoo.execution" in _processes_here():
             break
         time.sleep(0.1)
     running.kill()
     running.communicate()
     for _ in range(300):
-        if "zoo.benchmarking.process" not in _processes_here():
+        if "zoo.execution" not in _processes_here():
             return
         time.sleep(0.1)
     raise AssertionError(_processes_here())
@@ -685,9 +687,9 @@ def test_options_that_would_be_passed_over_are_refused(zoo, arguments, words):
     assert words in result.stderr
 
 
-def test_what_measured_nothing_leaves_no_record(zoo, monkeypatch):
+def test_what_measured_nothing_leaves_no_record(zoo, processes, monkeypatch):
     """No file for a device that is not there."""
-    monkeypatch.setattr(process, "call", lambda request, timeout: _bad("failed", "TensorFlow sees no GPU here."))
+    monkeypatch.setattr(processes(), "carry_out", lambda *_: _bad("failed", "TensorFlow sees no GPU here."))
     assert zoo("bench", "mlp", "--device", "gpu").exit_code == 1
     assert not list(Path("runs").glob("*"))
 

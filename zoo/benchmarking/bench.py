@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.benchmarking import matrix, process, record
+from zoo.benchmarking import matrix, record
 from zoo.benchmarking.matrix import Cell, Matrix
 from zoo.benchmarking.trainings import Trainings
 from zoo.environment import environment
 from zoo.errors import DeviceError, RecipeError
+from zoo.execution import Job, Subprocesses
 from zoo.spec.recipe import plain
 
 TIMEOUT_S = 300.0
@@ -91,6 +92,7 @@ def benchmark(
     matrix.check_positive("timeout", timeout)
     if time_budget is not None:
         matrix.check_positive("time_budget", time_budget)
+    executor = Subprocesses(timeout)
     trainings = Trainings(
         names if until is not None or accuracy else [],
         until=until,
@@ -99,10 +101,10 @@ def benchmark(
         device=device,
         overrides=_overrides(given, accuracy, rounds, seconds) if until is not None else {},
         data_dir=data_dir,
-        timeout=timeout,
+        executor=executor,
     )
     cells = [] if until is not None else chosen.cells(names, device)
-    bench = Bench(chosen, cells, trainings, preset, time_budget, timeout, command, announce or _say_nothing)
+    bench = Bench(chosen, cells, trainings, preset, time_budget, executor, command, announce or _say_nothing)
     return bench.run(device, Path(output) if output is not None else None)
 
 
@@ -164,11 +166,11 @@ class Bench:
         trainings: Trainings,
         preset: str,
         time_budget: float | None,
-        timeout: float,
+        executor: Subprocesses,
         command: str,
         announce: Callable[[str], None],
     ) -> None:
-        self.matrix, self.trainings, self.announce, self.timeout = chosen, trainings, announce, timeout
+        self.matrix, self.trainings, self.announce, self.executor = chosen, trainings, announce, executor
         self.cells = [Measured(cell, cell.batch_size) for cell in cells]
         self.peaks: dict[str, list[float]] = {}
         self.machine: dict[str, Any] = {"device": "cpu", "gpu": None, "onednn": True}
@@ -182,7 +184,7 @@ class Bench:
                 "rounds": chosen.rounds,
                 "seconds": chosen.seconds,
                 "time_budget_s": time_budget,
-                "timeout_s": timeout,
+                "timeout_s": executor.timeout,
                 "seeds": trainings.seeds if trainings.models else None,
             },
         }
@@ -191,7 +193,7 @@ class Bench:
         """Do it all; see `benchmark`."""
         try:
             self._look_at_machine(device)
-            total = self.matrix.rounds * len(self.cells) + self.trainings.count
+            total = self.matrix.rounds * len(self.cells) + len(self.trainings.turns)
             for number, line in enumerate(self._turns(device), start=1):
                 self._keep(path)
                 self.announce(f"[{number}/{total}] {line}")
@@ -211,10 +213,10 @@ class Bench:
                 if not self._in_time():
                     return
                 yield self._measure(measured, number)
-        for training in self.trainings.turns():
+        for model, seed in self.trainings.turns:
             if not self._in_time():
                 return
-            yield training()
+            yield self.trainings.train(model, seed)
 
     def _in_time(self) -> bool:
         return self._ends is None or time.monotonic() < self._ends
@@ -226,12 +228,11 @@ class Bench:
             DeviceError: the device is not there, or TensorFlow does not run at all.
         """
         dtypes = sorted({measured.cell.precision.removeprefix("mixed_") for measured in self.cells}, reverse=True)
-        request = {"do": "describe_machine", "arguments": {"device": device, "dtypes": dtypes}}
-        answer = process.call(request, timeout=self.timeout)
-        if answer["status"] != "ok":
-            raise DeviceError(f"This machine cannot be measured: {str(answer['reason']).rstrip('.')}. See zoo doctor.")
-        self.machine = {name: answer["result"][name] for name in self.machine}
-        for dtype, peak in answer["result"]["peaks"].items():
+        (outcome,) = self.executor.map([Job("describe_machine", {"device": device, "dtypes": dtypes})])
+        if outcome.status != "ok":
+            raise DeviceError(f"This machine cannot be measured: {str(outcome.reason).rstrip('.')}. See zoo doctor.")
+        self.machine = {name: outcome.result[name] for name in self.machine}
+        for dtype, peak in outcome.result["peaks"].items():
             self.peaks.setdefault(dtype, []).append(peak)
 
     def _look_again(self, device: str) -> None:
@@ -247,18 +248,18 @@ class Bench:
             return f"{measured.cell}: not tried again"
         while True:
             cell = dataclasses.replace(measured.cell, batch_size=measured.batch_size)
-            arguments = {"cell": cell, "seconds": self.matrix.seconds}
-            answer = process.call({"do": "measure_cell", "arguments": arguments}, timeout=self.timeout)
-            measured.status, measured.reason = answer["status"], answer["reason"]
+            job = Job("measure_cell", {"cell": dataclasses.asdict(cell), "seconds": self.matrix.seconds})
+            (outcome,) = self.executor.map([job])
+            measured.status, measured.reason = outcome.status, outcome.reason
             smallest = max(1, measured.cell.batch_size >> MOST_HALVINGS)
-            if answer["status"] != "out_of_memory" or measured.batch_size <= smallest or not self._in_time():
+            if outcome.status != "out_of_memory" or measured.batch_size <= smallest or not self._in_time():
                 break
             measured.batch_size //= 2
             measured.rounds.clear()  # of a batch that fitted once and no longer does
             self.announce(f"{cell}: out of memory, trying batch {measured.batch_size}")
-        if answer["status"] != "ok":
-            return f"{cell}: {answer['status'].replace('_', ' ')}: {answer['reason']}"
-        result = answer["result"]
+        if outcome.status != "ok":
+            return f"{cell}: {outcome.status.replace('_', ' ')}: {outcome.reason}"
+        result = outcome.result
         measured.facts = {name: result[name] for name in record.FACTS}
         measured.rounds.append({"round": number, **result["round"]})
         speed = measured.batch_size / statistics.median(result["round"]["step_s"])

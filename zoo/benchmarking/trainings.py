@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from zoo import registry
-from zoo.benchmarking import process
 from zoo.benchmarking.record import distribution
 from zoo.errors import RecipeError
+from zoo.execution import Executor, Job, Outcome
 from zoo.spec.recipe import Recipe
 
 FACTS = ("origin", "dataset", "resolved", "params", "macs")
@@ -27,7 +26,7 @@ class Trainings:
         device: auto, cpu, gpu or gpu:N.
         overrides: fields of the recipe that are to be otherwise.
         data_dir: a folder of files to read the dataset from.
-        timeout: seconds that one training may take.
+        executor: where they are trained.
 
     Raises:
         RecipeError: `until` is no share, fewer than one seed, or a recipe holds images out and so cannot watch the
@@ -45,7 +44,7 @@ class Trainings:
         device: str,
         overrides: Mapping[str, Any],
         data_dir: str | Path | None,
-        timeout: float,
+        executor: Executor,
     ) -> None:
         if until is not None and not 0 < until <= 1:
             raise RecipeError(f"until must be above 0 and at most 1, received {until}. Write 99% as 0.99.")
@@ -54,7 +53,7 @@ class Trainings:
         for model in models:
             if not registry.needs_import(model):
                 _check(model, registry.get(model).recipe(recipe), until)  # before anything is measured
-        self.models, self.until, self.seeds, self.timeout = models, until, seeds, timeout
+        self.models, self.until, self.seeds, self.executor = models, until, seeds, executor
         folder = str(Path(data_dir).resolve()) if data_dir is not None else None
         self._arguments: dict[str, Any] = {
             "recipe": recipe,
@@ -65,45 +64,38 @@ class Trainings:
         }
         self._runs: dict[str, list[dict[str, Any]]] = {model: [] for model in models}
         self._facts: dict[str, dict[str, Any]] = {model: {} for model in models}
-        self._problems: dict[str, dict[str, Any]] = {}
+        self._problems: dict[str, Outcome] = {}
 
     @property
-    def count(self) -> int:
-        """How many trainings there are."""
-        return len(self.models) * self.seeds
+    def turns(self) -> list[tuple[str, int]]:
+        """Each training, a model and a seed: the models take turns, seed by seed."""
+        return [(model, seed) for seed in range(self.seeds) for model in self.models]
 
-    def turns(self) -> Iterator[Callable[[], str]]:
-        """Yield each training, seed by seed, as something to call; it returns a line that says what came of it."""
-        for seed in range(self.seeds):
-            for model in self.models:
-                yield functools.partial(self._train, model, seed)
-
-    def _train(self, model: str, seed: int) -> str:
+    def train(self, model: str, seed: int) -> str:
+        """Train once, and return a line that says what came of it."""
         if model in self._problems:
             return f"{model}: not tried again"
         if seed == 0 and (problem := self._fetch(model)):
             self._problems[model] = problem
-            return f"{model}: {problem['reason']}"
-        arguments = {"model": model, "seed": seed, **self._arguments}
-        answer = process.call({"do": "train", "arguments": arguments}, timeout=self.timeout)
-        if answer["status"] != "ok":
-            self._runs[model].append(_broken(seed, answer["reason"]))
+            return f"{model}: {problem.reason}"
+        (outcome,) = self.executor.map([Job("time_training", {"model": model, "seed": seed, **self._arguments})])
+        if outcome.status != "ok":
+            self._runs[model].append(_broken(seed, outcome.reason))
             if seed == 0:
-                self._problems[model] = answer  # what cannot be trained once is not tried for every seed
-            return f"{model}, seed {seed}: {answer['status'].replace('_', ' ')}: {answer['reason']}"
-        self._facts[model] = {name: answer["result"][name] for name in FACTS}
-        run = answer["result"]["run"]
+                self._problems[model] = outcome  # what cannot be trained once is not tried for every seed
+            return f"{model}, seed {seed}: {outcome.status.replace('_', ' ')}: {outcome.reason}"
+        self._facts[model] = {name: outcome.result[name] for name in FACTS}
+        run = outcome.result["run"]
         self._runs[model].append(run)
         missed = "" if run["reached"] else ", the target was not reached"
         return f"{model}, seed {seed}: {run['test_accuracy']:.2%} in {run['training_s']:.1f} s of training{missed}"
 
-    def _fetch(self, model: str) -> dict[str, Any] | None:
+    def _fetch(self, model: str) -> Outcome | None:
         """Have the dataset in the cache before any clock runs; return what went wrong, or None."""
         if self._arguments["data_dir"] is not None:
             return None
-        arguments = {"model": model, "recipe": self._arguments["recipe"]}
-        answer = process.call({"do": "fetch", "arguments": arguments}, timeout=self.timeout)
-        return None if answer["status"] == "ok" else answer
+        (outcome,) = self.executor.map([Job("fetch", {"model": model, "recipe": self._arguments["recipe"]})])
+        return None if outcome.status == "ok" else outcome
 
     def entries(self) -> list[dict[str, Any]]:
         """Return an entry for each model, as the document has it."""
@@ -114,8 +106,8 @@ class Trainings:
         finished = [run for run in runs if run["error"] is None]
         reached = [run for run in finished if run["reached"]]
         problem = self._problems.get(model)
-        status = problem["status"] if problem else "ok" if runs else "skipped"
-        reason = problem["reason"] if problem else None if runs else "it was not trained before the time was over"
+        status = problem.status if problem else "ok" if runs else "skipped"
+        reason = problem.reason if problem else None if runs else "it was not trained before the time was over"
         broken = next((run["error"] for run in runs if run["error"]), None)
         if status == "ok" and broken:
             status, reason = "failed", f"a seed broke: {broken}"
@@ -144,6 +136,6 @@ def _check(model: str, recipe: Recipe, until: float | None) -> None:
         )
 
 
-def _broken(seed: int, reason: str) -> dict[str, Any]:
+def _broken(seed: int, reason: str | None) -> dict[str, Any]:
     empty = dict.fromkeys(("epochs", "training_s", "total_s", "test_accuracy"))
     return {"seed": seed, "reached": False, **empty, "error": reason}

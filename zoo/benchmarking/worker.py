@@ -1,4 +1,4 @@
-"""What a measuring process can be asked to do; each function answers with plain values. Imports TensorFlow."""
+"""The jobs of a benchmark; each function returns plain values. Imports TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from zoo import registry
 from zoo.benchmarking import hardware
 from zoo.benchmarking.matrix import Cell
 from zoo.benchmarking.timing import measure_steady
-from zoo.benchmarking.training import train_once
 from zoo.benchmarking.workload import facts, onednn, prepare
 from zoo.benchmarking.yardstick import yardstick
 from zoo.data import prepare as prepare_dataset
@@ -53,11 +52,6 @@ def measure_cell(cell: dict[str, Any], seconds: float) -> dict[str, Any]:
         "load": load,
     }
     return {**facts(asked, spec, placement), "round": measured}
-
-
-def train(**arguments: Any) -> dict[str, Any]:
-    """Train a model once, see `zoo.benchmarking.training.train_once`."""
-    return train_once(**arguments)
 
 
 def fetch(model: str, recipe: str) -> None:
