@@ -378,10 +378,10 @@ def test_ctrl_c_loses_only_the_recipe_that_was_training(monkeypatch):
     _tiny("tiny2")
     train = trainer.train
 
-    def interrupted(spec, **arguments):
-        if spec.name == "tiny2":
+    def interrupted(*, model, **arguments):
+        if model == "tiny2":
             raise KeyboardInterrupt
-        return train(spec, **arguments)
+        return train(model, **arguments)
 
     monkeypatch.setattr(trainer, "train", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -29,6 +29,7 @@ from zoo.spec.recipe import Recipe, plain
 from zoo.startup import load_tensorflow
 
 JOBS = {
+    "train": "zoo.training.trainer:train_job",
     "fetch": "zoo.benchmarking.worker:fetch",
     "describe_machine": "zoo.benchmarking.worker:describe_machine",
     "measure_cell": "zoo.benchmarking.worker:measure_cell",

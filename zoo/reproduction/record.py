@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zoo.environment import environment
 from zoo.errors import RecipeError, RunError, ZooError
+from zoo.execution import InProcess, Job
 from zoo.files import atomic_write
 from zoo.report import reproduction as report
 from zoo.report.shared.statistics import summarize
@@ -21,22 +21,6 @@ SCHEMA = "zoo.reproduction/1"
 
 EXPECTATION_SEED = 100
 """Expectations are measured with seeds from here on, so that no user's run (seeds 0, 1, 2 ...) compares with itself."""
-
-
-@dataclass(frozen=True)
-class Circumstances:
-    """How every recipe is trained: nothing of the recipe itself may change, or the comparison would be unfair."""
-
-    seeds: range
-    device: str = "auto"
-    deterministic: bool = False
-    data_dir: Path | None = None
-    quiet: bool = True
-    announce: Callable[[str], None] | None = None
-
-    def say(self, line: str) -> None:
-        if self.announce is not None:
-            self.announce(line)
 
 
 def reproduce(
@@ -91,13 +75,14 @@ def reproduce(
     files: dict[Path, Any] = {Path(path): form for path, form in forms if path is not None}
     for path in files:
         _check_writable(path)
-    folder = Path(data_dir) if data_dir is not None else None
-    how = Circumstances(range(seed, seed + seeds), device, deterministic, folder, quiet, announce)
-    document = _new_document(recipes, how, command)
+    # How every recipe is trained: nothing of the recipe itself may change, or the comparison would be unfair.
+    how = {"device": device, "deterministic": deterministic, "data_dir": data_dir, "quiet": quiet, "announce": announce}
+    numbers = range(seed, seed + seeds)
+    document = _new_document(recipes, numbers, command)
     errors = []
     with run_folder("reproduce", seed, Path(output) if output is not None else None) as folder_of_runs:
         for recipe in recipes:
-            documents, error = _train(recipe, how, folder_of_runs)
+            documents, error = _train(recipe, numbers, folder_of_runs, how)
             errors += [error] if error else []
             _add(document, recipe, documents, error)
             if document["device"]:  # something has been measured: there is a result to keep
@@ -107,47 +92,39 @@ def reproduce(
     return document
 
 
-def _new_document(recipes: Sequence[PublishedRecipe], how: Circumstances, command: str) -> dict[str, Any]:
+def _new_document(recipes: Sequence[PublishedRecipe], seeds: range, command: str) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "command": command,
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "environment": environment(),
         "device": None,
-        "seeds": list(how.seeds),
-        "for_expectations": how.seeds.start >= EXPECTATION_SEED,
+        "seeds": list(seeds),
+        "for_expectations": seeds.start >= EXPECTATION_SEED,
         "within_expectation": None,
         "rows": [],
         "remaining": [recipe.name for recipe in recipes],
     }
 
 
-def _train(recipe: PublishedRecipe, how: Circumstances, folder: Path) -> tuple[list[dict[str, Any]], Exception | None]:
+def _train(
+    recipe: PublishedRecipe, seeds: range, folder: Path, how: dict[str, Any]
+) -> tuple[list[dict[str, Any]], Exception | None]:
     """Train a recipe once per seed. An error ends it, and comes back beside the documents of the seeds before."""
-    from zoo.training import trainer
-
+    say = how["announce"] or (lambda _line: None)
+    how = {"model": recipe.spec.name, "recipe": recipe.recipe_name, **how}
+    place = f"{recipe.name.replace('/', '-')}-s"
+    jobs = (Job("train", {**how, "seed": seed, "output": folder / f"{place}{seed}"}) for seed in seeds)
     documents: list[dict[str, Any]] = []
-    for seed in how.seeds:
-        output = folder / f"{recipe.name.replace('/', '-')}-s{seed}"
+    for seed, outcome in zip(seeds, InProcess().map(jobs), strict=True):
         try:
-            run = trainer.train(
-                recipe.spec,
-                recipe=recipe.recipe_name,
-                seed=seed,
-                device=how.device,
-                deterministic=how.deterministic,
-                data_dir=how.data_dir,
-                output=output,
-                quiet=how.quiet,
-                announce=how.announce,
-            )
+            document = outcome.value()
         except Exception as error:  # whatever it is, the other recipes' results are not lost by it
-            how.say(f"{recipe.name}, seed {seed}: {_told(error)}")
+            say(f"{recipe.name}, seed {seed}: {_told(error)}")
             return documents, error
-        document = run.to_dict()
         documents.append(document)
         accuracy, seconds = document["metrics"]["test_accuracy"], document["timing"]["train_s"]
-        how.say(f"{recipe.name}, seed {seed}: test accuracy {accuracy:.2%}, {seconds:.1f} s of training")
+        say(f"{recipe.name}, seed {seed}: test accuracy {accuracy:.2%}, {seconds:.1f} s of training")
     return documents, None
 
 

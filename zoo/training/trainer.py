@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from zoo.data import Dataset
 from zoo.environment import environment
 from zoo.errors import RecipeError, RunError
+from zoo.execution import Executor, InProcess, Job
 from zoo.report.shared.statistics import summarize
 from zoo.runs.folder import find_run, model_loader, run_folder, save_model, write_run
 from zoo.spec import ModelSpec, Recipe, Run
@@ -229,12 +230,19 @@ def _circumstances(spec: ModelSpec, placement: Placement, data: Dataset, splits:
     }
 
 
+def train_job(*, recipe: str | Recipe | Mapping[str, Any] | None = None, **arguments: Any) -> dict[str, Any]:
+    """Do the job called train: `train` with a recipe that may be a dictionary. Returns the run's document."""
+    recipe = Recipe.from_dict(recipe) if isinstance(recipe, Mapping) else recipe
+    return train(recipe=recipe, **arguments).to_dict()
+
+
 def train_seeds(
     model: str | ModelSpec,
     seeds: int,
     *,
     seed: int | None = None,
     output: str | Path | None = None,
+    executor: Executor | None = None,
     **arguments: Any,
 ) -> dict[str, Any]:
     """Train `seeds` times with consecutive seeds and summarise.
@@ -243,6 +251,8 @@ def train_seeds(
         seeds: how many runs, at least one.
         seed: the first of them.
         output: a folder that holds one run folder per seed, ``s<seed>``.
+        executor: where they are trained; here, one after the other, if not given. Another takes arguments that are
+            plain data only, and no `announce`.
         arguments: as for `train`.
 
     Returns:
@@ -253,10 +263,11 @@ def train_seeds(
         raise RecipeError(f"seeds must be at least 1, received {seeds}. Pass for example 3.")
     if seed is None:
         seed = plan_run(model, arguments.get("recipe"), {}).recipe.seed
-    documents = []
+    jobs = []
     for number in range(seed, seed + seeds):
         folder = Path(output) / f"s{number}" if output is not None else None
-        documents.append(train(model, seed=number, output=folder, **arguments).to_dict())
+        jobs.append(Job("train", {"model": model, "seed": number, "output": folder, **arguments}))
+    documents = [outcome.value() for outcome in (executor or InProcess()).map(jobs)]
     measured = {name: [run["metrics"][name] for run in documents] for name in documents[0]["metrics"]}
     measured["train_s"] = [run["timing"]["train_s"] for run in documents]
     return {"runs": documents, "summary": {name: summarize(values) for name, values in measured.items()}}
