@@ -13,6 +13,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
+from zoo.environment import cpus_allowed
 from zoo.errors import PluginError, UnknownNameError
 from zoo.plugins.discovery import PluginModel, canonical, installed
 from zoo.plugins.isolation import explain
@@ -51,7 +52,7 @@ def survey(
     counts = Counter(plugin.name for plugin in found.models if not plugin.fault)
     rows = [_from_metadata(plugin, built_ins, counts, zoo_version) for plugin in found.models]
     if check:
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:
+        with ThreadPoolExecutor(max_workers=cpus_allowed()) as workers:
             rows = list(workers.map(lambda row: _checked(row, timeout), rows))
     unreadable = [
         PluginStatus(broken.distribution, "", "", "", broken.location, "broken", f"unreadable metadata: {broken.cause}")

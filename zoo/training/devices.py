@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.environment import why_no_gpu
+from zoo.environment import cpus_allowed, why_no_gpu
 from zoo.errors import DeviceError
 from zoo.keras_settings import check_values
 from zoo.lazy import keras, tf
@@ -54,7 +53,7 @@ def place(
     on_gpu = resolved.startswith("gpu")
     xla = recipe.xla if recipe.xla is not None else on_gpu and not deterministic
     if training and not on_gpu and not xla:
-        claim_threads(training, recipe, _cores())
+        claim_threads(training, recipe, cpus_allowed())
     return Placement(
         device=resolved,
         device_name=_processor_name(resolved),
@@ -77,16 +76,12 @@ def check_keras() -> None:
 
 def threads() -> dict[str, int]:
     """Return the thread pools' sizes: one operation's (intra), between operations (inter), and the cores."""
-    cores = _cores()
+    cores = cpus_allowed()
     return {
         "intra_op": tf.config.threading.get_intra_op_parallelism_threads() or cores,
         "inter_op": tf.config.threading.get_inter_op_parallelism_threads() or cores,
         "cores": cores,
     }
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def synchronize() -> None:
