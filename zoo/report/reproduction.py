@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from zoo.report.shared.numbers import mean_and_deviation
 from zoo.report.shared.tables import Column, print_table
 from zoo.report.shared.text import printable
 
@@ -239,10 +240,7 @@ def _summary(summary: Document | None, scale: float = 100, digits: int = 2) -> s
     """``97.76 ± 0.16 (3)``, or nothing."""
     if summary is None or summary["mean"] is None:
         return ""
-    text = f"{summary['mean'] * scale:.{digits}f}"
-    if summary["standard_deviation"] is not None:
-        text += f" ± {summary['standard_deviation'] * scale:.{digits}f}"
-    return f"{text} ({summary['n']})"
+    return f"{mean_and_deviation(summary, lambda value: f'{value * scale:.{digits}f}')} ({summary['n']})"
 
 
 def _points(difference: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from zoo.report.shared.numbers import significant
+from zoo.report.shared.numbers import mean_and_deviation, significant
 
 Document = Mapping[str, Any]
 
@@ -197,9 +197,8 @@ def _accuracy(training: Document) -> Item:
     found = training["test_accuracy"]
     if found is None:
         return Item("", None)
-    deviation = found["standard_deviation"]
-    around = "" if deviation is None else f" ± {100 * deviation:.2f}"
-    return Item(f"{100 * found['mean']:.2f}{around} ({found['n']})", found["mean"])
+    text = mean_and_deviation(found, lambda share: f"{100 * share:.2f}")
+    return Item(f"{text} ({found['n']})", found["mean"])
 
 
 def _range(name: str) -> Callable[[Document], Item]:
@@ -209,10 +208,8 @@ def _range(name: str) -> Callable[[Document], Item]:
         found = training[name]
         if found is None:
             return Item("", None)
-        deviation = found["standard_deviation"]
-        around = "" if deviation is None else f" ± {significant(deviation, 2)}"
-        extremes = f"{significant(found['min'])}–{significant(found['max'])}"
-        return Item(f"{significant(found['mean'])}{around} ({extremes})", found["mean"])
+        text = mean_and_deviation(found, significant, lambda seconds: significant(seconds, 2))
+        return Item(f"{text} ({significant(found['min'])}–{significant(found['max'])})", found["mean"])
 
     return item
 

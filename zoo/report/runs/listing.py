@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from zoo.report.shared.numbers import mean_and_deviation
 from zoo.report.shared.tables import Column, format_cell, is_terminal, print_table
 from zoo.report.shared.text import display_width, printable
 
@@ -174,11 +176,10 @@ def _measured(name: str, summary: Document) -> str:
     """Return a mean in the metric's own unit, with the standard deviation where there are several."""
     if summary["mean"] is None:
         return "not finite" if name == "test_loss" else ""
-    mean = _number(name, summary["mean"])
-    if summary["standard_deviation"] is None or (name in ("epochs", "params") and not summary["standard_deviation"]):
-        return mean + (" %" if name.endswith("accuracy") else "")
-    spread = f"{mean} ± {_number(name, summary['standard_deviation'])}"
-    return spread + (" %" if name.endswith("accuracy") else "")
+    if name in ("epochs", "params") and not summary["standard_deviation"]:
+        return _number(name, summary["mean"])
+    text = mean_and_deviation(summary, functools.partial(_number, name))
+    return text + (" %" if name.endswith("accuracy") else "")
 
 
 def _difference(name: str, value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zoo.report.shared.numbers import number, share
+from zoo.report.shared.numbers import mean_and_deviation, number, share
 from zoo.report.shared.tables import Column, print_table
 from zoo.report.shared.text import printable
 from zoo.spec.evaluation import METRIC_LABELS
@@ -56,6 +56,4 @@ def print_seeds(document: Document) -> None:
 def _mean(summary: Document, scale: float = 1) -> str:
     if summary["mean"] is None:
         return "not finite"
-    mean = f"{summary['mean'] * scale:.2f}"
-    deviation = summary["standard_deviation"]
-    return mean if deviation is None else f"{mean} ± {deviation * scale:.2f}"
+    return mean_and_deviation(summary, lambda value: f"{value * scale:.2f}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -14,6 +16,14 @@ def significant(value: float, digits: int = 3) -> str:
         return f"{rounded:g}"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
     return f"{value:,.{decimals}f}"
+
+
+def mean_and_deviation(
+    summary: Mapping[str, Any], show: Callable[[float], str], show_deviation: Callable[[float], str] | None = None
+) -> str:
+    """Return ``97.76 ± 0.16``, the numbers as `show` writes them; the mean alone where there is no deviation."""
+    mean, deviation = show(summary["mean"]), summary["standard_deviation"]
+    return mean if deviation is None else f"{mean} ± {(show_deviation or show)(deviation)}"
 
 
 def compact(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
 
 def summarize(values: Sequence[float | None]) -> dict[str, float | int | None]:
@@ -46,12 +47,19 @@ def proportions_interval(a: float, b: float, n_a: int, n_b: int, confidence: flo
     Medicine 17, 1998).
     """
     z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
-    (low_a, high_a), (low_b, high_b) = _wilson(a, n_a, z), _wilson(b, n_b, z)
+    (low_a, high_a), (low_b, high_b) = wilson(a, n_a, z), wilson(b, n_b, z)
     return b - a - math.hypot(b - low_b, high_a - a), b - a + math.hypot(high_b - b, a - low_a)
 
 
-def _wilson(share: float, n: int, z: float) -> tuple[float, float]:
-    """E. B. Wilson's score interval of one share (Journal of the American Statistical Association 22, 1927)."""
+def wilson(share: Any, n: Any, z: float) -> tuple[Any, Any]:
+    """Return E. B. Wilson's score interval of a share of `n` trials, numbers or arrays of them.
+
+    "Probable inference, the law of succession, and statistical inference", Journal of the American Statistical
+    Association 22, 1927.
+
+    Args:
+        z: the quantile of the normal distribution that the level of confidence stands for.
+    """
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    half = z / (1 + z**2 / n) * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
     return middle - half, middle + half

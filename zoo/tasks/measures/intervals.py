@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from zoo.lazy import np
 
+from zoo.report.shared import statistics
+
 LEVEL = 0.95
 Z = 1.959963984540054
 """The standard normal distribution's 97.5th percentile."""
@@ -20,9 +22,7 @@ CELLS_AT_ONCE = 4_000_000
 
 
 def wilson(successes: np.ndarray, trials: np.ndarray) -> np.ndarray:
-    """Return the intervals (..., 2) of shares, NaN where there was no trial.
-
-    Wilson (1927), "Probable inference, the law of succession, and statistical inference".
+    """Return Wilson's intervals (..., 2) of shares, NaN where there was no trial; see `zoo.report.shared.statistics`.
 
     Args:
         successes: counts, any shape.
@@ -30,9 +30,8 @@ def wilson(successes: np.ndarray, trials: np.ndarray) -> np.ndarray:
     """
     n = np.where(np.asarray(trials) > 0, trials, np.nan).astype(np.float64)
     share = np.asarray(successes) / n
-    middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    low, high = np.where(share == 0, 0.0, middle - half), np.where(share == 1, 1.0, middle + half)
+    low, high = statistics.wilson(share, n, Z)
+    low, high = np.where(share == 0, 0.0, low), np.where(share == 1, 1.0, high)
     return np.stack([low + 0 * n, high + 0 * n], axis=-1)
 
 
