@@ -117,19 +117,24 @@ class Subprocesses:
                     env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")},
                     start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends the whole group
                 )
+            pipe = process.stdin
+            assert pipe is not None
             try:
-                assert process.stdin is not None
                 with contextlib.suppress(BrokenPipeError):  # it died at once: its exit code says how
-                    process.stdin.write(job.encode() + b"\n")
-                    process.stdin.flush()
+                    pipe.write(job.encode() + b"\n")
+                    pipe.flush()
                 process.wait(timeout=self.timeout)
             except subprocess.TimeoutExpired:
                 return Outcome("timed_out", f"it was not done after {self.timeout:g} s, and was ended")
             finally:
-                _end(process)
+                if process.poll() is None:  # with whatever it has started
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
             if answer.exists():
                 return Outcome(**json.loads(answer.read_text(encoding="utf-8")))
-            return _died(process.returncode, _end_of(noise))
+            return _died(process.returncode, noise)
 
 
 def _plain_argument(value: Any) -> Any:
@@ -143,30 +148,16 @@ def _plain_argument(value: Any) -> Any:
     )
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process and whatever it has started, if it still runs."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    if process.stdin is not None:
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
-
-
-def _died(code: int, stderr: str) -> Outcome:
-    """Say of a process that left no answer how it ended."""
+def _died(code: int, noise: Path) -> Outcome:
+    """Say of a process that left no answer how it ended; `noise` is what it wrote to standard error."""
     if code == -signal.SIGKILL:
         return Outcome("out_of_memory", "the system killed the process, as it does when memory runs out")
     if code < 0:
         return Outcome("failed", f"the process died of {signal.Signals(-code).name}")
-    last = stderr.strip().rpartition("\n")[2][:300]
+    with noise.open("rb") as file:
+        file.seek(max(0, noise.stat().st_size - 4_000))
+        last = file.read().decode(errors="replace").strip().rpartition("\n")[2][:300]
     return Outcome("failed", f"the process ended with exit code {code}{': ' + last if last else ''}")
-
-
-def _end_of(path: Path) -> str:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 4_000))
-        return file.read().decode(errors="replace")
 
 
 def _outcome_of(work: Callable[[], Any], caught: type[BaseException]) -> Outcome:

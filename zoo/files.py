@@ -8,10 +8,13 @@ that the rename itself survives a power cut.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+
+from zoo.errors import RunError, ZooError
 
 TEMPORARY = ".zoo-"
 """How the names of files begin that are not whole yet. One that stays behind is from a process that was killed."""
@@ -27,6 +30,42 @@ def atomic_write(path: str | os.PathLike[str], content: bytes | str) -> Path:
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
     return Path(path)
+
+
+@contextlib.contextmanager
+def writing(path: Path, advice: str = "Choose another --output.", kind: type[ZooError] = RunError) -> Iterator[None]:
+    """Let a block write `path`; an OSError becomes one of zoo's that says what cannot be written, and why."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{path} cannot be written: {error.strerror or error}. {advice}") from error
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """Yield a path, then the same with numbers, since two may ask for it within one second."""
+    yield path
+    yield from (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder and write to it for a moment, to find out before hours of work. Raises OSError."""
+    atomic_write(folder / f"{TEMPORARY}writable", "").unlink(missing_ok=True)  # another process may be at it too
+
+
+@contextlib.contextmanager
+def output_folder(folder: Path) -> Iterator[Path]:
+    """Make a folder and try it, before any time is spent on what is written there; if nothing is, it goes again.
+
+    Raises:
+        RunError: it cannot be made or written.
+    """
+    with writing(folder):
+        check_writable(folder)
+    try:
+        yield folder.resolve()
+    finally:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # refuses, as it should, once there is a file inside
 
 
 @contextlib.contextmanager

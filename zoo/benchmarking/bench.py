@@ -104,7 +104,7 @@ def benchmark(
         executor=executor,
     )
     cells = [] if until is not None else chosen.cells(names, device)
-    bench = Bench(chosen, cells, trainings, preset, time_budget, executor, command, announce or _say_nothing)
+    bench = Bench(chosen, cells, trainings, preset, time_budget, executor, command, announce or (lambda _line: None))
     return bench.run(device, Path(output) if output is not None else None)
 
 
@@ -296,7 +296,3 @@ def all_measured(document: Mapping[str, Any]) -> bool:
     """Whether nothing failed; what the user's own time budget left out is no failure."""
     entries = [*document["cells"], *document["trainings"]]
     return all(entry["status"] in ("ok", "skipped") for entry in entries)
-
-
-def _say_nothing(_line: str) -> None:
-    """Stand for an `announce` that was not given."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import math
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from zoo.benchmarking.matrix import Cell
 from zoo.errors import RunError
-from zoo.files import atomic_write
+from zoo.files import atomic_write, numbered, writing
+from zoo.report.shared.statistics import summarize
 from zoo.spec.recipe import plain
 
 SCHEMA = "zoo.benchmark/1"
@@ -42,7 +42,9 @@ def claim(path: Path | None) -> Path:
     Raises:
         RunError: the file is there already, or cannot be made.
     """
-    for candidate in [path] if path is not None else _names():
+    stem = time.strftime("bench-%Y%m%d-%H%M%S")
+    names = (name.with_name(f"{name.name}.jsonl") for name in numbered(Path("runs") / stem))
+    for candidate in [path] if path is not None else names:
         try:
             candidate.parent.mkdir(parents=True, exist_ok=True)
             candidate.touch(exist_ok=False)
@@ -55,13 +57,6 @@ def claim(path: Path | None) -> Path:
             raise RunError(f"{candidate} cannot be written: {error.strerror or error}. Choose another file.") from error
         return candidate
     raise AssertionError("unreachable: names do not end")
-
-
-def _names() -> Iterator[Path]:
-    """Two benchmarks may start within one second: the second gets a number."""
-    stem = time.strftime("bench-%Y%m%d-%H%M%S")
-    yield Path("runs") / f"{stem}.jsonl"
-    yield from (Path("runs") / f"{stem}-{number}.jsonl" for number in itertools.count(2))
 
 
 def schema() -> dict[str, Any]:
@@ -159,12 +154,10 @@ def distribution(values: Sequence[float]) -> dict[str, Any] | None:
     if not values:
         return None
     return {
-        "mean": statistics.fmean(values),
-        "standard_deviation": statistics.stdev(values) if len(values) > 1 else None,
+        **summarize(values),
         "median": statistics.median(values),
         "min": min(values),
         "max": max(values),
-        "n": len(values),
     }
 
 
@@ -176,10 +169,8 @@ def write(document: Mapping[str, Any], path: Path) -> None:
     """
     head = {name: value for name, value in document.items() if name not in ("cells", "trainings")}
     lines = [head, *document["cells"], *document["trainings"]]
-    try:
+    with writing(path, "Choose another file."):
         atomic_write(path, "".join(json.dumps(plain(line), allow_nan=False) + "\n" for line in lines))
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}. Choose another file.") from error
 
 
 def read(path: Path) -> dict[str, Any]:

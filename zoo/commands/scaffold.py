@@ -21,6 +21,7 @@ from pathlib import Path
 
 from zoo import __version__, registry
 from zoo.errors import PluginError
+from zoo.files import writing
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 TEMPLATE = "templates/my-net"
@@ -55,15 +56,12 @@ def new_plugin(name: str, folder: str | Path = ".") -> Path:
     # Written aside and renamed at the end, so that the package is there whole or not at all.
     unfinished = target.with_name(f".zoo-{secrets.token_hex(8)}")
     try:
-        unfinished.mkdir()
-        for path, text in _render(name).items():
-            (unfinished / path).parent.mkdir(parents=True, exist_ok=True)
-            (unfinished / path).write_text(text, encoding="utf-8")
-        unfinished.rename(target)
-    except OSError as error:
-        raise PluginError(
-            f"{target} cannot be written: {error.strerror or error}. Choose a folder that you may write to."
-        ) from error
+        with writing(target, "Choose a folder that you may write to.", PluginError):
+            unfinished.mkdir()
+            for path, text in _render(name).items():
+                (unfinished / path).parent.mkdir(parents=True, exist_ok=True)
+                (unfinished / path).write_text(text, encoding="utf-8")
+            unfinished.rename(target)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return target

@@ -14,7 +14,8 @@ from zoo.data import load as load_dataset
 from zoo.environment import environment, version
 from zoo.errors import ModelError
 from zoo.evaluation.matching import cautions_of, matched
-from zoo.evaluation.subject import Model, Subject, command, evaluation_folder, open_subjects, unwritable
+from zoo.evaluation.subject import Model, Subject, command, open_subjects
+from zoo.files import output_folder
 from zoo.inference import ForwardPass
 from zoo.plugins.discovery import readable_entry_points
 from zoo.report.evaluation.files import write_evaluation
@@ -72,7 +73,7 @@ def evaluate(
         data = load_dataset(data or subject.default_dataset, data_dir=folder, announce=announce)
     subject, data = matched(subject, data)
     wanted = Path(output) if output is not None else subject.output_folder(data, data_dir)
-    with evaluation_folder(wanted) as folder:
+    with output_folder(wanted) as folder:
         document = subject.describe(data, command=command(subject, dataset, data_dir, output))
         members, run = subject.members, subject.run
         placement = place(recipe, device=device)
@@ -93,10 +94,7 @@ def evaluate(
             "timing": {"evaluate_s": seconds},
         }
         record = run.document if run else None
-        try:
-            return write_evaluation(document, evaluation, data.test.images, folder, run=record, began=began)
-        except OSError as error:
-            raise unwritable(folder, error) from error
+        return write_evaluation(document, evaluation, data.test.images, folder, run=record, began=began)
 
 
 def _measured(members: Sequence[Subject], run: Run | None, task: Task, data: Dataset) -> tuple[Evaluation, float]:

@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from zoo.errors import ImageError
 from zoo.evaluation.picture_names import picture_paths
-from zoo.files import atomic_path
+from zoo.files import atomic_path, writing
 from zoo.imaging.load import load_image
 from zoo.inference import Predictor
 from zoo.report.shared.drawing import draw_annotations
@@ -89,17 +88,8 @@ def predict_files(
         marked = predictor.task.annotations(prediction)
         where = {}
         if marked is not None:
-            _write_picture(draw_annotations(image, marked, predictor.class_names), drawn)
+            with writing(drawn, kind=ImageError), atomic_path(drawn) as temporary:
+                Image.fromarray(draw_annotations(image, marked, predictor.class_names)).save(temporary, "PNG")
             where = {"picture": str(drawn)}
         described.append({"path": os.fspath(path), **where, **predictor.describe(prediction, size)})
     return described
-
-
-def _write_picture(picture: np.ndarray, path: Path) -> None:
-    """Write uint8 (h, w, 3) as a PNG, all of it or nothing."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            Image.fromarray(picture).save(temporary, "PNG")
-    except OSError as error:
-        raise ImageError(f"{path} cannot be written: {error.strerror or error}. Choose another --output.") from error

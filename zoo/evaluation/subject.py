@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zoo.data import Dataset
 from zoo.errors import DataError, ModelError, RunError
-from zoo.files import atomic_write
 from zoo.inference import task_of_run
 from zoo.runs.folder import RUNS, load_run
 from zoo.runs.serialization import load_model
@@ -253,31 +251,6 @@ def open_subject(model: Model) -> Subject:
             return Subject(str(network.name), network, path, None)
         model = load_run(path)
     return Subject(str(model.document["model"]), model.model, model.folder, model)
-
-
-@contextlib.contextmanager
-def evaluation_folder(folder: Path) -> Iterator[Path]:
-    """Make the folder and try it, before any time is spent on measuring; if nothing is written it goes again.
-
-    Raises:
-        RunError: it cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(folder / ".writable", "")
-        (folder / ".writable").unlink()
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    try:
-        yield folder.resolve()
-    finally:
-        with contextlib.suppress(OSError):
-            folder.rmdir()  # refuses, as it should, once there is a file inside
-
-
-def unwritable(folder: Path, error: OSError) -> RunError:
-    """Return the error for a folder that cannot be written."""
-    return RunError(f"{folder} cannot be written: {error.strerror or error}. Choose another --output.")
 
 
 def _all(known: Sequence[bool | None]) -> bool | None:

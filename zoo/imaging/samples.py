@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo import data
 from zoo.errors import DataError
+from zoo.files import writing
 from zoo.report.shared.drawing import draw_objects
 from zoo.report.shared.grid import sample_grid
 
@@ -31,14 +32,12 @@ def write_samples(
     chosen = np.random.default_rng(seed).permutation(len(dataset.train))[:50]
     path = Path(output) if output is not None else Path(f"{dataset.name.replace('/', '-')}-samples.png")
     shown = dataset.train.take(chosen)
-    try:
+    with writing(path, kind=DataError):
         if shown.boxes is None and shown.masks is None:
             sample_grid(shown.images, shown.labels, dataset.class_names, path, title=dataset.name)
         else:
             pictures = _drawn(shown, dataset.class_names)
             sample_grid(pictures, shown.labels, None, path, rows=3, columns=5, title=dataset.name)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}. Choose another --output.") from error
     return {"dataset": dataset.name, "path": str(path.resolve()), "indices": chosen.tolist()}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from zoo.environment import environment
 from zoo.errors import RecipeError, RunError, ZooError
 from zoo.execution import InProcess, Job
-from zoo.files import atomic_write
+from zoo.files import atomic_write, check_writable, writing
 from zoo.report import reproduction as report
 from zoo.report.shared.statistics import summarize
 from zoo.reproduction.recipes import PublishedRecipe
@@ -180,18 +180,13 @@ def _json(document: dict[str, Any]) -> str:
 
 def _check_writable(path: Path) -> None:
     """Find out before hours of training, not after."""
-    try:
+    with writing(path, "Choose another file."):
         if path.is_dir():
             raise IsADirectoryError(21, "it is a folder")
-        atomic_write(path.parent / ".zoo-writable", "")
-        (path.parent / ".zoo-writable").unlink()
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}. Choose another file.") from error
+        check_writable(path.parent)
 
 
 def _write(document: dict[str, Any], files: dict[Path, Callable[[dict[str, Any]], str]]) -> None:
     for path, form in files.items():
-        try:
+        with writing(path, "Free some space."):
             atomic_write(path, form(document))
-        except OSError as error:
-            raise RunError(f"{path} cannot be written: {error.strerror or error}. Free some space.") from error

@@ -23,7 +23,7 @@ import filelock
 
 from zoo import registry
 from zoo.errors import RunError, UnknownNameError, suggestion
-from zoo.files import TEMPORARY, atomic_path, atomic_write
+from zoo.files import TEMPORARY, atomic_path, atomic_write, check_writable, numbered, writing
 from zoo.report.runs.curves import training_curves
 from zoo.runs.serialization import load_model
 from zoo.spec import Recipe, Run
@@ -81,29 +81,17 @@ def new_run_folder(model: str, seed: int, output: Path | None) -> Path:
         raise RunError(f"{output} holds a run already. Choose another --output.")
     if output is not None and os.path.exists(output / "checkpoint.npz"):  # noqa: PTH110
         raise RunError(f"{output} holds a run that was stopped. Continue it by --resume, or choose another --output.")
-    for folder in _with_numbers(wanted):
-        try:
-            folder.mkdir(parents=True, exist_ok=output is not None)
-            atomic_write(folder / ".writable", "")
-            (folder / ".writable").unlink()
-        except FileExistsError:
-            if output is not None:
-                raise RunError(f"{output} is a file, not a folder. Choose another --output.") from None
-            continue
-        except OSError as error:
-            reason = error.strerror or error
-            raise RunError(f"{folder} cannot be written: {reason}. Choose another --output.") from error
+    for folder in numbered(wanted):
+        with writing(folder):
+            try:
+                folder.mkdir(parents=True, exist_ok=output is not None)
+            except FileExistsError:
+                if output is not None:
+                    raise RunError(f"{output} is a file, not a folder. Choose another --output.") from None
+                continue
+            check_writable(folder)
         return folder.resolve()
     raise AssertionError("unreachable: numbers do not end")
-
-
-def _with_numbers(folder: Path) -> Iterator[Path]:
-    """Two runs may start within one second: the second gets a number."""
-    yield folder
-    number = 2
-    while True:
-        yield folder.with_name(f"{folder.name}-{number}")
-        number += 1
 
 
 def write_run(run: Run, model: Any) -> None:
@@ -112,17 +100,12 @@ def write_run(run: Run, model: Any) -> None:
     Raises:
         RunError: the folder has gone or the disk is full.
     """
-    try:
+    with writing(run.folder, "Free some space or choose another --output."):
         save_model(model, run.folder / "model.keras")
         atomic_write(run.folder / "history.csv", _history_csv(run.document["history"]))
         title = f"{run.document['model']} on {run.document['dataset']}, seed {run.document['seed']}"
         training_curves(run.document["history"], run.folder / "curves.png", title=title)
         atomic_write(run.folder / "run.json", json.dumps(run.document, indent=2, allow_nan=False) + "\n")
-    except OSError as error:
-        reason = error.strerror or error
-        raise RunError(
-            f"{run.folder} cannot be written: {reason}. Free some space or choose another --output."
-        ) from error
 
 
 def save_model(model: Any, path: Path) -> None:

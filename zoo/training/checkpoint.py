@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from zoo.errors import RunError
-from zoo.files import atomic_write
+from zoo.files import atomic_write, writing
 from zoo.spec.recipe import plain
 
 SCHEMA = "zoo.checkpoint/1"
@@ -73,13 +73,9 @@ class Checkpoint:
         np.savez(content, manifest=np.array(json.dumps(manifest)), **arrays)  # type: ignore[arg-type]
         if not os.path.isdir(folder):  # noqa: PTH112 (atomic_write would make it anew, and hide that it was deleted)
             raise RunError(f"{folder} has vanished while the model was trained. Train again with another --output.")
-        try:
+        last = f"The checkpoint before stays: --resume {folder}" if (folder / FILE).exists() else "Train again"
+        with writing(folder / FILE, f"{last} once there is space."):
             atomic_write(folder / FILE, content.getvalue())
-        except OSError as error:
-            last = f"The checkpoint before stays: --resume {folder}" if (folder / FILE).exists() else "Train again"
-            raise RunError(
-                f"{folder / FILE} cannot be written: {error.strerror or error}. {last} once there is space."
-            ) from error
 
     def restore(self, variables: Sequence[keras.Variable]) -> None:
         """Give every variable the value that it had.

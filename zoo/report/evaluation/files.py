@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.files import atomic_write
+from zoo.files import atomic_write, writing
 from zoo.report.evaluation import curves, predictions
 from zoo.report.evaluation.page import page
 from zoo.report.evaluation.scenes import draw_examples, scenes_figure, scenes_page
@@ -71,35 +71,38 @@ def write_evaluation(
         began: when the evaluation did, by `time.perf_counter`.
 
     Raises:
-        OSError: a file cannot be written.
+        RunError: a file cannot be written.
     """
     written: dict[str, Any] = plain(document)
-    for name, content in evaluation.files.items():
-        atomic_write(folder / name, json.dumps(plain(content), allow_nan=False) + "\n")
-    files, drawings = [*evaluation.files], {}
-    # One after the other, so that one figure is held at a time.
-    for name, (key, draw, description) in DRAWN.items():
-        figure = draw(written, images) if key in written else None
-        if figure is None:
-            (folder / f"{name}.png").unlink(missing_ok=True)  # of an earlier evaluation: it would tell another story
-            continue
-        save_png(figure, folder / f"{name}.png")
-        files.append(f"{name}.png")
-        if description:
-            drawings[name] = svg(figure, description=description)
-    examples = draw_examples(evaluation, images)
-    if examples:
-        scenes_figure(written, examples, folder / "scenes.png")
-        files.append("scenes.png")
-    if run and run.get("history"):
-        curve = draw_curves(run["history"], title="")
-        drawings["curves"] = svg(curve, description="Loss and accuracy over the epochs of training")
-    written["files"] = [*files, "report.html", FILE]
-    written["timing"]["total_s"] = time.perf_counter() - began
-    html = scenes_page(written, examples, drawings) if examples else page(written, run, drawings, images)
-    atomic_write(folder / "report.html", html)
-    text = json.dumps(written, indent=2, allow_nan=False, ensure_ascii=False)
-    atomic_write(folder / FILE, _numbers_on_one_line(text) + "\n")
+    with writing(folder):
+        for name, content in evaluation.files.items():
+            atomic_write(folder / name, json.dumps(plain(content), allow_nan=False) + "\n")
+        files, drawings = [*evaluation.files], {}
+        # One after the other, so that one figure is held at a time.
+        for name, (key, draw, description) in DRAWN.items():
+            figure = draw(written, images) if key in written else None
+            if figure is None:
+                (folder / f"{name}.png").unlink(
+                    missing_ok=True
+                )  # of an earlier evaluation: it would tell another story
+                continue
+            save_png(figure, folder / f"{name}.png")
+            files.append(f"{name}.png")
+            if description:
+                drawings[name] = svg(figure, description=description)
+        examples = draw_examples(evaluation, images)
+        if examples:
+            scenes_figure(written, examples, folder / "scenes.png")
+            files.append("scenes.png")
+        if run and run.get("history"):
+            curve = draw_curves(run["history"], title="")
+            drawings["curves"] = svg(curve, description="Loss and accuracy over the epochs of training")
+        written["files"] = [*files, "report.html", FILE]
+        written["timing"]["total_s"] = time.perf_counter() - began
+        html = scenes_page(written, examples, drawings) if examples else page(written, run, drawings, images)
+        atomic_write(folder / "report.html", html)
+        text = json.dumps(written, indent=2, allow_nan=False, ensure_ascii=False)
+        atomic_write(folder / FILE, _numbers_on_one_line(text) + "\n")
     return written
 
 

@@ -7,7 +7,6 @@ is perfect, unlike the textbook's normal interval. What has no such formula gets
 from __future__ import annotations
 
 from zoo.lazy import np
-
 from zoo.report.shared import statistics
 
 LEVEL = 0.95
