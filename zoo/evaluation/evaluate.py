@@ -73,9 +73,9 @@ def evaluate(
         data = load_dataset(data or subject.default_dataset, data_dir=folder, announce=announce)
     subject, data = matched(subject, data)
     wanted = Path(output) if output is not None else subject.output_folder(data, data_dir)
+    document = subject.describe(data, command=command(subject, dataset, data_dir, output))
+    members, run = subject.members, subject.run
     with output_folder(wanted) as folder:
-        document = subject.describe(data, command=command(subject, dataset, data_dir, output))
-        members, run = subject.members, subject.run
         placement = place(recipe, device=device)
         with tf.device(placement.tensorflow_device):
             evaluation, seconds = _measured(members, run, task, data)
