@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from os import PathLike
@@ -19,7 +18,7 @@ from zoo.data import cache
 from zoo.data.dataset import Dataset
 from zoo.data.formats.user_files import read_user_files
 from zoo.data.manifest import Manifest
-from zoo.data.progress import Announce
+from zoo.data.progress import Announce, say_nothing
 from zoo.data.sources.digits import DIGITS
 from zoo.data.sources.fashion_mnist import FASHION_MNIST
 from zoo.data.sources.mnist import MNIST
@@ -38,7 +37,7 @@ def load(
     name: str = "mnist",
     *,
     data_dir: str | PathLike[str] | None = None,
-    announce: Callable[[str], None] | None = None,
+    announce: Announce | None = None,
 ) -> Dataset:
     """Return the data set `name`, every byte of it checked.
 
@@ -53,7 +52,7 @@ def load(
     `UnknownNameError` if nothing is called `name`; `DataError` if no source has it, listing what each
     answered.
     """
-    tell = announce or _say_nothing
+    tell = announce or say_nothing
     if name in LAYOUTS:
         return draw_dataset(name, load(DRAWN_FROM, data_dir=data_dir, announce=announce))
     entry = _entry(name)
@@ -69,14 +68,14 @@ def prepare(
     name: str,
     *,
     data_dir: str | PathLike[str] | None = None,
-    announce: Callable[[str], None] | None = None,
+    announce: Announce | None = None,
 ) -> Path:
     """Put the data set `name` into the cache, verified, and return its folder there.
 
     A sound cache entry is left as it is; a damaged one is replaced. With `data_dir`, those files replace
     whatever was cached under `name`. Raises as `load` does, and `DataError` if the cache cannot be written.
     """
-    tell = announce or _say_nothing
+    tell = announce or say_nothing
     entry = _entry(_kept(name))
     if data_dir is None and not cache.entry_folder(entry.name).exists():
         _require_known(entry)
@@ -250,7 +249,3 @@ def _cached_info(name: str) -> DatasetInfo:
         train_size=manifest.arrays["train_images"].shape[0],
         test_size=manifest.arrays["test_images"].shape[0],
     )
-
-
-def _say_nothing(_: str) -> None:
-    return

@@ -7,6 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Announce = Callable[[str], None]
+"""Gets a line of text when something takes time, is passed over, or was understood."""
+
+
+def say_nothing(_line: str) -> None:
+    """Stand for an `Announce` that was not given."""
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from zoo.data import Dataset
+from zoo.data.progress import say_nothing
 from zoo.environment import environment
 from zoo.errors import RecipeError, RunError
 from zoo.execution import Executor, InProcess, Job
@@ -115,7 +116,7 @@ class _Execution:
         announce: Callable[[str], None] | None,
     ) -> None:
         self.plan, self.placement, self.folder, self.began = plan, placement, folder, began
-        self.checkpoint, self.announce = checkpoint, announce or _say_nothing
+        self.checkpoint, self.announce = checkpoint, announce or say_nothing
         tensorboard = folder / "tensorboard" if plan.tensorboard else None
         own = recipe_callbacks(plan.recipe, save=self._save_best, tensorboard=tensorboard)
         check_callbacks(callbacks, plan.recipe)
@@ -140,7 +141,7 @@ class _Execution:
         data_s += session.timing.pop("data_s")
         preprocessing = task_of(plan.spec).preprocessing(session.splits.train.images, data.name)
         for caution in (*cautions(plan, preprocessing), *session.cautions):
-            (warnings.warn if self.announce is _say_nothing else self.announce)(caution)
+            (warnings.warn if self.announce is say_nothing else self.announce)(caution)
         self.document = {**plan.to_dict(), "dataset": data.name, "recipe_values": session.recipe}
         self.document["preprocessing"] = preprocessing.to_dict()
         self.document |= _circumstances(plan.spec, self.placement, data, session.splits)
@@ -209,10 +210,6 @@ def _how_far(session: Session) -> str:
     if session.totals.steps:
         done += f" and {session.totals.steps} of {session.loop.steps} steps"
     return f"Stopped after {done}."
-
-
-def _say_nothing(_line: str) -> None:
-    """Stand for an `announce` that was not given."""
 
 
 def _circumstances(spec: ModelSpec, placement: Placement, data: Dataset, splits: Splits) -> dict[str, Any]:

@@ -41,7 +41,7 @@ from zoo.data.formats.annotated import common_size, most_objects
 from zoo.data.formats.coco_files import WORDS, ImageFiles, find_annotations
 from zoo.data.formats.coco_json import Annotations, Picture
 from zoo.data.formats.coco_pixels import decode, look
-from zoo.data.progress import Announce
+from zoo.data.progress import Announce, say_nothing
 from zoo.errors import DataError
 
 __all__ = ["WHAT_COCO_IS", "find_annotations", "read_coco", "read_coco_folder"]
@@ -62,7 +62,7 @@ def read_coco(
 
     `load(name, data_dir=folder)` does the same without `side`. Arguments and errors are those of `read_coco_folder`.
     """
-    return assemble(name, read_coco_folder(Path(folder), announce or (lambda _: None), side=side))
+    return assemble(name, read_coco_folder(Path(folder), announce or say_nothing, side=side))
 
 
 def read_coco_folder(folder: Path, announce: Announce, *, side: int | None = None) -> Parts:

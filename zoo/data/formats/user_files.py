@@ -19,7 +19,7 @@ from zoo.data.formats.idx_files import find_idx_folder, read_idx_folder
 from zoo.data.formats.labels import Names
 from zoo.data.formats.tables import ENDS as TABLES
 from zoo.data.formats.tables import find_tables, read_tables
-from zoo.data.progress import Announce
+from zoo.data.progress import Announce, say_nothing
 from zoo.errors import DataError
 
 WHAT_IS_READ = (
@@ -63,7 +63,7 @@ def read_user_files(
         DataError: nothing is there, it cannot be read, or it can be meant in several ways; the message names the file
             and the next step.
     """
-    tell = announce or (lambda _: None)
+    tell = announce or say_nothing
     try:
         found = _read_file(path) if path.is_file() else _read_folder(path, name, tell)
     except OSError as error:
