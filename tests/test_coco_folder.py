@@ -15,7 +15,7 @@ from zoo import data
 from zoo.data import dataset as dataset_module
 from zoo.data.formats.annotated import SIDE, common_size
 from zoo.data.formats.segmentations import decode_segmentation
-from zoo.data.sources.scenes import Layout, draw_scenes
+from zoo.data.sources.drawn_scenes import Layout, draw_scenes
 from zoo.errors import DataError
 from zoo.tasks import task_for, task_of
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zoo import data
-from zoo.data.sources.scenes import INK, LAYOUTS, OVERLAP, Layout, draw_dataset, draw_scenes
+from zoo.data.sources.drawn_scenes import INK, LAYOUTS, OVERLAP, Layout, draw_dataset, draw_scenes
 from zoo.errors import DataError
 
 

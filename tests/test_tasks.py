@@ -15,7 +15,7 @@ from PIL import Image
 
 import zoo as package
 from zoo import data, register, registry
-from zoo.data.sources.scenes import Layout, draw_scenes
+from zoo.data.sources.drawn_scenes import Layout, draw_scenes
 from zoo.errors import DataError, ModelError, RecipeError
 from zoo.evaluation.evaluate import evaluate
 from zoo.evaluation.predict import predict

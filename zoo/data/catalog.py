@@ -19,10 +19,10 @@ from zoo.data.dataset import Dataset
 from zoo.data.formats.user_files import read_user_files
 from zoo.data.manifest import Manifest
 from zoo.data.progress import Announce, say_nothing
-from zoo.data.sources.digits import DIGITS
+from zoo.data.sources.drawn_scenes import DRAWN_FROM, LAYOUTS, draw_dataset, info_of
 from zoo.data.sources.fashion_mnist import FASHION_MNIST
 from zoo.data.sources.mnist import MNIST
-from zoo.data.sources.scenes import DRAWN_FROM, LAYOUTS, draw_dataset, info_of
+from zoo.data.sources.sklearn_digits import DIGITS
 from zoo.data.sources.source import DatasetInfo, Entry, Job, SourceStatus, accept, fetch_first
 from zoo.data.sources.tfds import configurations, download_source, known_names, prepared_folder, prepared_source
 from zoo.errors import DataError, DigestError, UnknownNameError, suggestion

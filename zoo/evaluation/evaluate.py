@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from zoo.data import Dataset
 from zoo.data import load as load_dataset
-from zoo.data.progress import say_nothing
 from zoo.environment import environment, version
 from zoo.errors import ModelError
 from zoo.evaluation.matching import cautions_of, matched

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo import data
-from zoo.data.sources.scenes import Layout, draw_scenes
+from zoo.data.sources.drawn_scenes import Layout, draw_scenes
 from zoo.errors import DataError
 from zoo.lazy import keras
 from zoo.spec import ModelSpec, Recipe

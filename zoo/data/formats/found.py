@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from zoo.data.dataset import SIDES, Parts, require_small
-from zoo.data.formats.labels import Names, to_labels
+from zoo.data.formats.class_labels import Names, to_labels
 from zoo.data.formats.pixels import to_pixels
 from zoo.data.progress import Announce
 from zoo.errors import DataError

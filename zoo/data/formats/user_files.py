@@ -12,13 +12,13 @@ from pathlib import Path
 
 from zoo.data.dataset import Parts
 from zoo.data.formats.archives import find_arrays, read_arrays, read_npz
+from zoo.data.formats.class_labels import Names
 from zoo.data.formats.coco_folder import WHAT_COCO_IS, find_annotations, read_coco_folder
+from zoo.data.formats.csv_tables import ENDS as TABLES
+from zoo.data.formats.csv_tables import find_tables, read_tables
 from zoo.data.formats.found import Found
 from zoo.data.formats.idx_files import NAME as IDX_NAME
 from zoo.data.formats.idx_files import find_idx_folder, read_idx_folder
-from zoo.data.formats.labels import Names
-from zoo.data.formats.tables import ENDS as TABLES
-from zoo.data.formats.tables import find_tables, read_tables
 from zoo.data.progress import Announce, say_nothing
 from zoo.errors import DataError
 
