@@ -18,7 +18,7 @@ import pytest
 
 from zoo import data
 from zoo.data import cache, catalog
-from zoo.data.dataset import PARTS, Parts, plain_arrays
+from zoo.data.dataset import ARRAYS, RawArrays, plain_arrays
 from zoo.data.formats.idx import idx_digest
 from zoo.data.sources.mnist import MNIST
 from zoo.data.sources.source import Job, Source
@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 from zoo import data
 from zoo.data import catalog
-from zoo.data.dataset import Parts
+from zoo.data.dataset import RawArrays
 from zoo.data.formats.idx import idx_digest
 from zoo.data.sources.mnist import MNIST
 from zoo.data.sources.source import Source
@@ -50,7 +50,7 @@ def fetch(job):
         file.write("fetched\\n")
     (job.scratch / "half").write_bytes(b"half a wheel")
     time.sleep(seconds)
-    return Parts.of_one_file(arrays, file="F", origin="a slow source")
+    return RawArrays.of_one_file(arrays, file="F", origin="a slow source")
 
 published = {part: idx_digest(array) for part, array in arrays.items()}
 source = Source("slow", lambda: (True, ""), fetch)
@@ -78,9 +78,9 @@ def fetches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
     noted: list[str] = []
 
-    def fetch(_: Job) -> Parts:
+    def fetch(_: Job) -> RawArrays:
         noted.append("fetched")
-        return Parts.of_one_file(small_arrays(), file="F", origin="a test")
+        return RawArrays.of_one_file(small_arrays(), file="F", origin="a test")
 
     published = {part: idx_digest(array) for part, array in small_arrays().items()}
     source = Source("a test", lambda: (True, ""), fetch)
@@ -143,7 +143,7 @@ def test_prepare_leaves_a_sound_entry_alone(folder: Path, fetches: list[str]) ->
 def test_verify_of_a_sound_entry(folder: Path) -> None:
     """Verify hashes the four files anew and finds the published digests."""
     rows = data.verify("mnist")
-    assert [row.file for row in rows] == [f"{part}.npy" for part in PARTS]
+    assert [row.file for row in rows] == [f"{part}.npy" for part in ARRAYS]
     assert all(row.ok and row.found == row.expected for row in rows)
 
 
@@ -156,7 +156,7 @@ def test_verify_without_an_entry() -> None:
 def test_many_classes_are_kept(tmp_path: Path) -> None:
     """More than 256 classes survive the cache: their labels are kept in a wider type."""
     arrays = small_arrays() | {"train_labels": np.arange(12) * 100}
-    names = dict(zip(PARTS, ("x_train", "y_train", "x_test", "y_test"), strict=True))
+    names = dict(zip(ARRAYS, ("x_train", "y_train", "x_test", "y_test"), strict=True))
     np.savez(tmp_path / "many.npz", **{names[part]: array for part, array in arrays.items()})
     data.prepare("many", data_dir=tmp_path / "many.npz")
     dataset = data.load("many")
@@ -168,7 +168,7 @@ def test_many_classes_are_kept(tmp_path: Path) -> None:
 # --- damage ---
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", ARRAYS)
 def test_any_flipped_byte_is_noticed_and_named(folder: Path, part: str, fetches: list[str]) -> None:
     """One flipped byte anywhere in a cached file, header or data, is an error naming file and repair."""
     path = folder / f"{part}.npy"
@@ -270,7 +270,7 @@ def test_damaged_manifest_is_named_and_repaired(folder: Path, damage) -> None:
 
 def test_consistent_forgery_of_mnist_is_noticed(folder: Path, tmp_path: Path) -> None:
     """Other data with a manifest that fits them are not MNIST: the published digests decide."""
-    names = dict(zip(PARTS, ("x_train", "y_train", "x_test", "y_test"), strict=True))
+    names = dict(zip(ARRAYS, ("x_train", "y_train", "x_test", "y_test"), strict=True))
     arrays = small_arrays(seed=1)
     np.savez(tmp_path / "other.npz", **{names[part]: array for part, array in arrays.items()})
     forged = data.prepare("other", data_dir=tmp_path / "other.npz")
@@ -282,7 +282,7 @@ def test_consistent_forgery_of_mnist_is_noticed(folder: Path, tmp_path: Path) ->
 
 def test_damaged_user_data_are_noticed(tmp_path: Path) -> None:
     """Data without published digests answer to those recorded when they were cached."""
-    names = dict(zip(PARTS, ("x_train", "y_train", "x_test", "y_test"), strict=True))
+    names = dict(zip(ARRAYS, ("x_train", "y_train", "x_test", "y_test"), strict=True))
     np.savez(tmp_path / "a.npz", **{names[part]: array for part, array in small_arrays().items()})
     folder = data.prepare("letters", data_dir=tmp_path / "a.npz")
     flip(folder / "train_labels.npy", 130)

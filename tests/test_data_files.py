@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoo.data.dataset import PARTS, Parts, assemble
+from zoo.data.dataset import ARRAYS, RawArrays, assemble
 from zoo.data.formats.idx import idx_digest, read_idx, write_idx
 from zoo.data.formats.npy import map_npy, npy_header, write_npy
 from zoo.data.formats.user_files import read_user_files
@@ -29,7 +29,7 @@ IDX_NAMES = {
     "test_images": "t10k-images-idx3-ubyte",
     "test_labels": "t10k-labels-idx1-ubyte",
 }
-NPZ_NAMES = dict(zip(PARTS, ("x_train", "y_train", "x_test", "y_test"), strict=True))
+NPZ_NAMES = dict(zip(ARRAYS, ("x_train", "y_train", "x_test", "y_test"), strict=True))
 
 
 def small_arrays(train: int = 12, test: int = 4, side: int = 28) -> dict[str, np.ndarray]:
@@ -50,8 +50,8 @@ def write_idx_folder(folder: Path, arrays: dict[str, np.ndarray], names: dict[st
     return folder
 
 
-def parts_of(**changes: np.ndarray) -> Parts:
-    return Parts.of_one_file(small_arrays() | changes, file="F", origin="a test")
+def parts_of(**changes: np.ndarray) -> RawArrays:
+    return RawArrays.of_one_file(small_arrays() | changes, file="F", origin="a test")
 
 
 # --- IDX ---
@@ -143,7 +143,7 @@ def test_names_of_idx_files(tmp_path: Path, mark: str, end: str, stem: str) -> N
     arrays = small_arrays()
     names = {part: name.replace("-idx", f"{mark}idx").replace("t10k", stem) + end for part, name in IDX_NAMES.items()}
     found = read_user_files(write_idx_folder(tmp_path / "d", arrays, names), "any")
-    for part in PARTS:
+    for part in ARRAYS:
         np.testing.assert_array_equal(found.arrays[part], arrays[part])
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from zoo import data
 from zoo.data import catalog, dataset
-from zoo.data.dataset import PARTS, plain_arrays
+from zoo.data.dataset import ARRAYS, plain_arrays
 from zoo.data.formats.idx import idx_digest, write_idx
 from zoo.data.sources import fashion_mnist, mirror, network, tfds
 from zoo.data.sources.mnist import MNIST
@@ -26,7 +26,7 @@ from zoo.errors import DataError, DigestError, UnknownNameError
 
 FILES = dict(
     zip(
-        PARTS,
+        ARRAYS,
         (
             "train-images-idx3-ubyte",
             "train-labels-idx1-ubyte",
@@ -61,7 +61,7 @@ def write_folder(folder: Path, arrays: dict[str, np.ndarray]) -> Path:
 
 def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    names = dict(zip(PARTS, ("x_train", "y_train", "x_test", "y_test"), strict=True))
+    names = dict(zip(ARRAYS, ("x_train", "y_train", "x_test", "y_test"), strict=True))
     np.savez(path, **{names[part]: array for part, array in arrays.items()})
     return path
 
@@ -87,7 +87,7 @@ def no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def same(dataset: data.Dataset, arrays: dict[str, np.ndarray]) -> bool:
     found = plain_arrays(dataset.train, dataset.test)
-    return all(np.array_equal(found[part], arrays[part]) for part in PARTS)
+    return all(np.array_equal(found[part], arrays[part]) for part in ARRAYS)
 
 
 # --- the user's files ---
@@ -453,8 +453,8 @@ def test_ctrl_c_stops_pip_and_passes(home: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.usefixtures("no_pip")
-def test_error_lists_what_every_source_answered() -> None:
-    """When all fail, one error lists every source and its answer, one per line, in the order tried."""
+def test_error_lists_what_every_source_said() -> None:
+    """When all fail, one error lists every source and what it said, one per line, in the order tried."""
     with pytest.raises(DataError) as caught:
         data.load("mnist")
     first, *answers = str(caught.value).splitlines()

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.data.dataset import PARTS, Dataset, Split, places_of, plain_arrays
+from zoo.data.dataset import ARRAYS, Dataset, Split, annotations_of, plain_arrays
 from zoo.data.formats.idx import idx_digest
 from zoo.data.formats.npy import map_npy, write_npy
 from zoo.data.manifest import FILE_NAME, Manifest, record_of
@@ -81,7 +81,7 @@ def read(name: str, published: Mapping[str, str]) -> Dataset | None:
         return None
     try:
         manifest = Manifest.read(folder)
-        arrays = {part: _verified(folder, part, manifest, published) for part in _parts(manifest)}
+        arrays = {key: _verified(folder, key, manifest, published) for key in _array_names(manifest)}
     except DataError as error:
         raise DigestError(
             f"{error}. It will not be used; repair it with: zoo data prepare {name} (or delete {folder})."
@@ -92,7 +92,7 @@ def read(name: str, published: Mapping[str, str]) -> Dataset | None:
         test=_split(arrays, "test"),
         class_names=manifest.class_names,
         source=f"cache {folder} (from {manifest.origin})",
-        digests={part: _expected(part, manifest, published) for part in arrays},
+        digests={key: _expected(key, manifest, published) for key in arrays},
         validation=_split(arrays, "validation") if "validation_images" in arrays else None,
     )
 
@@ -109,7 +109,7 @@ def verify(name: str, published: Mapping[str, str]) -> list[VerifyRow]:
         manifest = Manifest.read(folder)
     except DataError as error:
         return [VerifyRow(FILE_NAME, "a readable manifest", _without_path(error, folder / FILE_NAME), False)]
-    return [_verify_row(folder, part, manifest, published) for part in _parts(manifest)]
+    return [_verify_row(folder, key, manifest, published) for key in _array_names(manifest)]
 
 
 @contextmanager
@@ -163,11 +163,11 @@ def write(dataset: Dataset, staging: Path) -> None:
     """
     fresh, folder = staging / "new", entry_folder(dataset.name)
     arrays = plain_arrays(dataset.train, dataset.test, dataset.validation)
-    records = {part: record_of(array, dataset.digests[part]) for part, array in arrays.items()}
+    records = {key: record_of(array, dataset.digests[key]) for key, array in arrays.items()}
     with _as_cache_error():
         fresh.mkdir()
-        for part, array in arrays.items():
-            write_npy(fresh / f"{part}.npy", array)
+        for key, array in arrays.items():
+            write_npy(fresh / f"{key}.npy", array)
         Manifest(dataset.name, dataset.source, dataset.class_names, records).write(fresh)
         _sync_folder(fresh)
         if folder.exists():
@@ -198,37 +198,37 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _parts(manifest: Manifest) -> list[str]:
+def _array_names(manifest: Manifest) -> list[str]:
     """Return the four parts that every data set has, then what this one has beside them."""
-    return [*PARTS, *(part for part in manifest.arrays if part not in PARTS)]
+    return [*ARRAYS, *(key for key in manifest.arrays if key not in ARRAYS)]
 
 
 def _split(arrays: Mapping[str, np.ndarray], side: str) -> Split:
     images, labels = _with_channels(arrays[f"{side}_images"]), arrays[f"{side}_labels"].astype(np.int64)
-    return Split(images, labels, **places_of(arrays, side))
+    return Split(images, labels, **annotations_of(arrays, side))
 
 
-def _open(folder: Path, part: str, manifest: Manifest) -> np.ndarray:
-    record = manifest.arrays[part]
-    return map_npy(folder / f"{part}.npy", np.dtype(record.dtype), record.shape)
+def _open(folder: Path, key: str, manifest: Manifest) -> np.ndarray:
+    record = manifest.arrays[key]
+    return map_npy(folder / f"{key}.npy", np.dtype(record.dtype), record.shape)
 
 
-def _expected(part: str, manifest: Manifest, published: Mapping[str, str]) -> str:
-    return published.get(part) or manifest.arrays[part].sha256
+def _expected(key: str, manifest: Manifest, published: Mapping[str, str]) -> str:
+    return published.get(key) or manifest.arrays[key].sha256
 
 
-def _verified(folder: Path, part: str, manifest: Manifest, published: Mapping[str, str]) -> np.ndarray:
-    array, expected = _open(folder, part, manifest), _expected(part, manifest, published)
+def _verified(folder: Path, key: str, manifest: Manifest, published: Mapping[str, str]) -> np.ndarray:
+    array, expected = _open(folder, key, manifest), _expected(key, manifest, published)
     found = idx_digest(array)
     if found != expected:
-        raise DataError(f"{folder / part}.npy is damaged: its SHA-256 is {found}, expected {expected}")
+        raise DataError(f"{folder / key}.npy is damaged: its SHA-256 is {found}, expected {expected}")
     return array
 
 
-def _verify_row(folder: Path, part: str, manifest: Manifest, published: Mapping[str, str]) -> VerifyRow:
-    file, expected = f"{part}.npy", _expected(part, manifest, published)
+def _verify_row(folder: Path, key: str, manifest: Manifest, published: Mapping[str, str]) -> VerifyRow:
+    file, expected = f"{key}.npy", _expected(key, manifest, published)
     try:
-        found = idx_digest(_open(folder, part, manifest))
+        found = idx_digest(_open(folder, key, manifest))
     except DataError as error:
         return VerifyRow(file, expected, _without_path(error, folder / file), False)
     return VerifyRow(file, expected, found, found == expected)

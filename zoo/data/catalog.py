@@ -50,7 +50,7 @@ def load(
 
     Raises `DigestError` if cached bytes, or files given as MNIST, are not the published ones;
     `UnknownNameError` if nothing is called `name`; `DataError` if no source has it, listing what each
-    answered.
+    said.
     """
     tell = announce or say_nothing
     if name in LAYOUTS:
@@ -93,7 +93,7 @@ def verify(name: str) -> list[cache.VerifyRow]:
 
 
 def where(name: str) -> list[SourceStatus]:
-    """Return every source of `name`, in the order they are tried, and whether it could answer.
+    """Return every source of `name`, in the order they are tried, and whether it has the data.
 
     Looks at the disk only: nothing is fetched, imported or hashed.
     """
@@ -209,7 +209,7 @@ def _fetch(entry: Entry, job: Job) -> Dataset:
 
 def _from_user(entry: Entry, path: Path, tell: Announce) -> Dataset:
     dataset = _user_dataset(entry, path, tell, strict=False)
-    changed = [part for part, expected in entry.published.items() if dataset.digests[part] != expected]
+    changed = [key for key, expected in entry.published.items() if dataset.digests[key] != expected]
     if changed:
         tell(f"{path} is not the published {entry.name}; its digests are recorded and it is used as it is.")
     elif entry.published and not cache.entry_folder(entry.name).exists():
@@ -223,10 +223,10 @@ def _from_user(entry: Entry, path: Path, tell: Announce) -> Dataset:
 def _user_dataset(entry: Entry, path: Path, tell: Announce, *, strict: bool) -> Dataset:
     """Read the user's files. `strict`: they must be the published data of `entry`, if there is any."""
     path = path.expanduser().absolute()
-    parts = read_user_files(path, entry.name, tell, class_names=entry.class_names)
+    raw = read_user_files(path, entry.name, tell, class_names=entry.class_names)
     must_match = strict or entry.only_published
     try:
-        return accept(entry if must_match else replace(entry, published={}), parts)
+        return accept(entry if must_match else replace(entry, published={}), raw)
     except DigestError as error:
         raise DigestError(
             f"{error} To load other data than {entry.name} give it a name of its own: --dataset NAME --data-dir {path}."

@@ -17,9 +17,9 @@ from zoo.errors import DataError
 if TYPE_CHECKING:
     import tensorflow as tf
 
-PARTS = ("train_images", "train_labels", "test_images", "test_labels")
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 SIDES = ("train", "validation", "test")
-PLACES = ("boxes", "masks", "instances")  # what a split of scenes has beside images and labels, as far as it is known
+ANNOTATIONS = ("boxes", "masks", "instances")  # what a split of scenes has beside images, as far as it is known
 LARGEST_BYTES = 4 * 1024**3  # decoded images are held in memory, twice for a moment
 
 
@@ -47,8 +47,7 @@ class Split:
 
     def take(self, rows: np.ndarray | slice) -> Split:
         """Return the images of these rows, with everything that is known about them."""
-        parts = {name: value for name, value in vars(self).items() if value is not None}
-        return Split(**{name: value[rows] for name, value in parts.items()})
+        return Split(**{name: value[rows] for name, value in vars(self).items() if value is not None})
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +55,7 @@ class Dataset:
     """Images to train on and images to test on, ready in memory.
 
     `source` says in one line where these bytes came from. `digests` holds the SHA-256 of each of the four
-    parts (`train_images`, `train_labels`, `test_images`, `test_labels`) as IDX content, header and bytes; of scenes
+    arrays (`train_images`, `train_labels`, `test_images`, `test_labels`) as IDX content, header and bytes; of scenes
     that were read, also that of `train_boxes` and so on. `validation` are images that the source sets aside for
     validation: where a recipe holds training images out, these stand in for them.
     """
@@ -111,17 +110,17 @@ class Dataset:
         sides = {side: split for side in SIDES if (split := getattr(self, side)) is not None}
         counted = {side: replace(split, labels=numbers[split.labels]) for side, split in sides.items()}
         changed = {f"{side}_labels": idx_digest(_plain_labels(split.labels)) for side, split in counted.items()}
-        known = {part: changed.get(part, digest) for part, digest in self.digests.items()}
+        known = {key: changed.get(key, digest) for key, digest in self.digests.items()}
         return replace(self, **counted, class_names=names, digests=known)
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
-    """What a source answers with: four arrays as they were found, not checked yet.
+class RawArrays:
+    """What a source returns: four arrays as they were found, not checked yet.
 
     A source with images for validation brings `validation_images` and `validation_labels` too. Scenes bring
     `train_boxes`, `train_masks`, `train_instances` and those of the test images, as far as they are known, as `Split`
-    describes them. `files` names, for each part, the file that it was read from, so that an error can name it too.
+    describes them. `files` names, for each array, the file that it was read from, so that an error can name it too.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -130,30 +129,30 @@ class Parts:
     class_names: tuple[str, ...] | None = None
 
     @classmethod
-    def of_one_file(cls, arrays: Mapping[str, np.ndarray], *, file: str, origin: str) -> Parts:
-        """Return the parts of a single file that holds all four."""
-        return cls(arrays, origin, {part: f"{part} in {file}" for part in PARTS})
+    def of_one_file(cls, arrays: Mapping[str, np.ndarray], *, file: str, origin: str) -> RawArrays:
+        """Return the arrays of a single file that holds all four."""
+        return cls(arrays, origin, {key: f"{key} in {file}" for key in ARRAYS})
 
 
-def assemble(name: str, parts: Parts, class_names: tuple[str, ...] | None = None) -> Dataset:
-    """Check the arrays of `parts` and return them as a `Dataset`.
+def assemble(name: str, raw: RawArrays, class_names: tuple[str, ...] | None = None) -> Dataset:
+    """Check raw arrays and return them as a `Dataset`.
 
     Raises `DataError`, naming the file, unless images are uint8 (N, H, W) or (N, H, W, C), labels are whole
     numbers >= 0 of shape (N,), each split has as many labels as images and at least one of both, and
     train and test images have one size. Labels of scenes count objects; their classes have the names that the source
     gives them, and scenes without any object are refused, as they are where `class_names` are demanded.
     """
-    train, test = _split(parts, "train"), _split(parts, "test")
-    if any(part.endswith(PLACES) for part in parts.arrays):
-        return _assemble_scenes(name, parts, train, test, class_names)
-    validation = _split(parts, "validation") if "validation_images" in parts.arrays else None
+    train, test = _split(raw, "train"), _split(raw, "test")
+    if any(key.endswith(ANNOTATIONS) for key in raw.arrays):
+        return _assemble_scenes(name, raw, train, test, class_names)
+    validation = _split(raw, "validation") if "validation_images" in raw.arrays else None
     for side, split in (("test", test), ("validation", validation)):
         if split is not None and train.images.shape[1:] != split.images.shape[1:]:
             raise DataError(
-                f"{parts.files['train_images']} holds images of {_size(train)} and "
-                f"{parts.files[f'{side}_images']} of {_size(split)}. Training and {side} images must have one size."
+                f"{raw.files['train_images']} holds images of {_size(train)} and "
+                f"{raw.files[f'{side}_images']} of {_size(split)}. Training and {side} images must have one size."
             )
-    names = class_names or parts.class_names
+    names = class_names or raw.class_names
     highest = max(int(split.labels.max()) for split in (train, test, validation) if split is not None)
     if names is None:
         names = tuple(str(label) for label in range(highest + 1))
@@ -161,36 +160,36 @@ def assemble(name: str, parts: Parts, class_names: tuple[str, ...] | None = None
         raise DataError(
             f"{name} has label {highest}, but only {len(names)} classes. Labels must be 0..{len(names) - 1}."
         )
-    return _dataset(name, parts, train, test, names, validation)
+    return _dataset(name, raw, train, test, names, validation)
 
 
 def _assemble_scenes(
-    name: str, parts: Parts, train: Split, test: Split, class_names: tuple[str, ...] | None
+    name: str, raw: RawArrays, train: Split, test: Split, class_names: tuple[str, ...] | None
 ) -> Dataset:
-    if class_names is not None or parts.class_names is None:
+    if class_names is not None or raw.class_names is None:
         raise DataError(
-            f"{parts.files['train_images']} holds boxes or masks, and {name} is a data set of images with one label "
+            f"{raw.files['train_images']} holds boxes or masks, and {name} is a data set of images with one label "
             "each. Give it a name of its own: --dataset NAME."
         )
     for side, split in (("train", train), ("test", test)):
         if split.boxes is not None and (split.boxes < 0).all():
             raise DataError(
-                f"{parts.files[f'{side}_boxes']} names no object at all. There must be some to learn from, and some to "
+                f"{raw.files[f'{side}_boxes']} names no object at all. There must be some to learn from, and some to "
                 "measure on."
             )
-    return _dataset(name, parts, train, test, parts.class_names)
+    return _dataset(name, raw, train, test, raw.class_names)
 
 
 def _dataset(
-    name: str, parts: Parts, train: Split, test: Split, class_names: tuple[str, ...], validation: Split | None = None
+    name: str, raw: RawArrays, train: Split, test: Split, class_names: tuple[str, ...], validation: Split | None = None
 ) -> Dataset:
     return Dataset(
         name=name,
         train=train,
         test=test,
         class_names=class_names,
-        source=parts.origin,
-        digests={part: idx_digest(array) for part, array in plain_arrays(train, test, validation).items()},
+        source=raw.origin,
+        digests={key: idx_digest(array) for key, array in plain_arrays(train, test, validation).items()},
         validation=validation,
     )
 
@@ -210,10 +209,12 @@ def plain_arrays(train: Split, test: Split, validation: Split | None = None) -> 
     if validation is not None:
         arrays["validation_images"] = _plain_images(validation.images)
         arrays["validation_labels"] = _plain_labels(validation.labels)
-    places = {
-        f"{side}_{kind}": getattr(split, kind) for side, split in (("train", train), ("test", test)) for kind in PLACES
+    annotations = {
+        f"{side}_{kind}": getattr(split, kind)
+        for side, split in (("train", train), ("test", test))
+        for kind in ANNOTATIONS
     }
-    return arrays | {part: array for part, array in places.items() if array is not None}
+    return arrays | {key: array for key, array in annotations.items() if array is not None}
 
 
 def require_small(size: int, what: str) -> None:
@@ -233,9 +234,9 @@ def _plain_labels(labels: np.ndarray) -> np.ndarray:
     return labels.astype(np.uint8 if labels.max() < 256 else np.int32)
 
 
-def _split(parts: Parts, side: str) -> Split:
-    images, labels = parts.arrays[f"{side}_images"], parts.arrays[f"{side}_labels"]
-    images_file, labels_file = parts.files[f"{side}_images"], parts.files[f"{side}_labels"]
+def _split(raw: RawArrays, side: str) -> Split:
+    images, labels = raw.arrays[f"{side}_images"], raw.arrays[f"{side}_labels"]
+    images_file, labels_file = raw.files[f"{side}_images"], raw.files[f"{side}_labels"]
     images = _checked_images(images, images_file)
     labels = _checked_labels(labels, labels_file)
     if len(images) != len(labels):
@@ -243,12 +244,12 @@ def _split(parts: Parts, side: str) -> Split:
             f"{labels_file} holds {len(labels)} labels and {images_file} {len(images)} images. "
             "Give files that belong together, one label per image."
         )
-    return Split(images, labels, **places_of(parts.arrays, side))
+    return Split(images, labels, **annotations_of(raw.arrays, side))
 
 
-def places_of(arrays: Mapping[str, np.ndarray], side: str) -> dict[str, np.ndarray]:
+def annotations_of(arrays: Mapping[str, np.ndarray], side: str) -> dict[str, np.ndarray]:
     """Return what `arrays` hold of the boxes, masks and instances of one side, "train" or "test"."""
-    return {kind: arrays[f"{side}_{kind}"] for kind in PLACES if f"{side}_{kind}" in arrays}
+    return {kind: arrays[f"{side}_{kind}"] for kind in ANNOTATIONS if f"{side}_{kind}" in arrays}
 
 
 def _checked_images(images: np.ndarray, file: str) -> np.ndarray:

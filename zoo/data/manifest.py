@@ -31,7 +31,7 @@ class ArrayRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a cache folder promises to hold. `arrays` maps each part to its record."""
+    """What a cache folder promises to hold. `arrays` maps the name of each array to its record."""
 
     name: str
     origin: str
@@ -71,7 +71,7 @@ def record_of(array: np.ndarray, sha256: str) -> ArrayRecord:
 
 def _records(arrays: Mapping[str, Mapping]) -> dict[str, ArrayRecord]:
     return {
-        part: ArrayRecord(record["dtype"], tuple(record["shape"]), record["sha256"]) for part, record in arrays.items()
+        key: ArrayRecord(record["dtype"], tuple(record["shape"]), record["sha256"]) for key, record in arrays.items()
     }
 
 

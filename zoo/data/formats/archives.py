@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.data.dataset import PARTS, require_small
+from zoo.data.dataset import ARRAYS, require_small
 from zoo.data.formats.found import Found
 from zoo.errors import DataError
 
@@ -27,13 +27,13 @@ KINDS = {
     "images": ("x", "images", "image", "imgs", "img", "data", "pixels"),
     "labels": ("y", "labels", "label", "targets", "target", "classes"),
 }
-KERAS_NAMES = dict(zip(PARTS, ("x_train", "y_train", "x_test", "y_test"), strict=True))
+KERAS_NAMES = dict(zip(ARRAYS, ("x_train", "y_train", "x_test", "y_test"), strict=True))
 UNREADABLE = (OSError, ValueError, EOFError, TypeError, AttributeError, MemoryError, zipfile.BadZipFile, zlib.error)
 DENSEST = 1100  # bytes that one compressed byte can unpack to; deflate reaches 1032
 
 
-def _parts_by_name() -> dict[str, str]:
-    """Return which part each name stands for: letters alone, side before kind and kind before side."""
+def _arrays_by_name() -> dict[str, str]:
+    """Return which array each name stands for: letters alone, side before kind and kind before side."""
     return {
         name: f"{side}_{kind}"
         for side, sides in SIDES.items()
@@ -44,7 +44,7 @@ def _parts_by_name() -> dict[str, str]:
     }
 
 
-PARTS_BY_NAME = _parts_by_name()
+ARRAYS_BY_NAME = _arrays_by_name()
 
 
 def read_npz(path: Path) -> Found:
@@ -60,22 +60,22 @@ def read_npz(path: Path) -> Found:
             for key in keys.values():
                 _check_size(archive, members[key], path)
         with np.load(path, allow_pickle=False) as content:
-            arrays = {part: content[key] for part, key in keys.items()}
+            arrays = {which: content[key] for which, key in keys.items()}
     except DataError:
         raise
     except UNREADABLE as error:
         raise DataError(f"{path} cannot be read as an .npz file ({error}). Fetch it again.") from error
-    return Found(arrays, str(path), {part: f"{keys[part]} in {path}" for part in arrays}, notes=_named(keys))
+    return Found(arrays, str(path), {which: f"{keys[which]} in {path}" for which in arrays}, notes=_named(keys))
 
 
 def find_arrays(folder: Path) -> dict[str, Path]:
-    """Return the `.npy` files, and the `.npz` files of a single array, whose names say which part they are."""
+    """Return the `.npy` files, and the `.npz` files of a single array, whose names say which array they hold."""
     found = {}
     for path in sorted([*folder.glob("*.npy"), *folder.glob("*.npz")]):
         words = re.findall(r"[a-z]+", path.stem.lower())
-        part = PARTS_BY_NAME.get("".join(words[-2:])) or PARTS_BY_NAME.get(_plain(path.stem))
-        if part:
-            found[part] = path
+        which = ARRAYS_BY_NAME.get("".join(words[-2:])) or ARRAYS_BY_NAME.get(_plain(path.stem))
+        if which:
+            found[which] = path
     return found
 
 
@@ -83,9 +83,9 @@ def read_arrays(folder: Path) -> Found:
     """Return the arrays of the files of `find_arrays`. Raises `DataError`, naming a missing or bad one."""
     files = find_arrays(folder)
     _check_complete(files, folder)
-    arrays = {part: _read_array(file) for part, file in files.items()}
+    arrays = {which: _read_array(file) for which, file in files.items()}
     names = ", ".join(file.name for file in files.values())
-    return Found(arrays, f"{names} in {folder}", {part: str(file) for part, file in files.items()})
+    return Found(arrays, f"{names} in {folder}", {which: str(file) for which, file in files.items()})
 
 
 def _read_array(file: Path) -> np.ndarray:
@@ -106,14 +106,14 @@ def _plain(name: str) -> str:
 
 
 def _keys(names: Iterable[str], path: Path) -> dict[str, str]:
-    """Return the name of each part's array. Raises `DataError` where parts are missing, or named twice."""
+    """Return the file's name of each array. Raises `DataError` where one is missing, or there twice."""
     found: dict[str, str] = {}
     for name in names:
-        part = PARTS_BY_NAME.get(_plain(name))
-        if part in found:
-            raise DataError(f"{path} holds {found[part]} and {name}, which mean the same. Leave one of them in it.")
-        if part:
-            found[part] = name
+        which = ARRAYS_BY_NAME.get(_plain(name))
+        if which in found:
+            raise DataError(f"{path} holds {found[which]} and {name}, which mean the same. Leave one of them in it.")
+        if which:
+            found[which] = name
     if not found:
         known = ", ".join(list(names)[:8]) or "nothing"
         raise DataError(
@@ -127,13 +127,13 @@ def _keys(names: Iterable[str], path: Path) -> dict[str, str]:
 def _check_complete(found: Iterable[str], path: Path) -> None:
     """Raise `DataError` without training images and their labels; test images can be drawn from those."""
     if not {"train_images", "train_labels"} <= set(found):
-        missing = ", ".join(name for part, name in KERAS_NAMES.items() if part not in found)
+        missing = ", ".join(name for which, name in KERAS_NAMES.items() if which not in found)
         raise DataError(f"{path} lacks {missing}. It must hold x_train, y_train, x_test and y_test.")
 
 
 def _named(keys: dict[str, str]) -> tuple[str, ...]:
     """Return a note for names that zoo does not suggest itself."""
-    others = [key for part, key in keys.items() if key != KERAS_NAMES.get(part)]
+    others = [key for which, key in keys.items() if key != KERAS_NAMES.get(which)]
     return (f"read as images and labels: {', '.join(keys.values())}",) if others else ()
 
 

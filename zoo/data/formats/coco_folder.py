@@ -36,7 +36,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.data.dataset import Dataset, Parts, assemble, require_small
+from zoo.data.dataset import Dataset, RawArrays, assemble, require_small
 from zoo.data.formats.annotated import common_size, most_objects
 from zoo.data.formats.coco_files import WORDS, ImageFiles, find_annotations
 from zoo.data.formats.coco_json import Annotations, Picture
@@ -65,7 +65,7 @@ def read_coco(
     return assemble(name, read_coco_folder(Path(folder), announce or say_nothing, side=side))
 
 
-def read_coco_folder(folder: Path, announce: Announce, *, side: int | None = None) -> Parts:
+def read_coco_folder(folder: Path, announce: Announce, *, side: int | None = None) -> RawArrays:
     """Return the images of `folder` with their boxes, and with masks where all objects have them.
 
     Args:
@@ -88,9 +88,9 @@ def read_coco_folder(folder: Path, announce: Announce, *, side: int | None = Non
     arrays: dict[str, np.ndarray] = {}
     for name, half in halves.items():
         decoded = decode(half.pictures, size, channels, most, masked)
-        arrays |= {f"{name}_{part}": array for part, array in decoded.items()}
-    files = {part: str(halves[part.partition("_")[0]].file) for part in arrays}
-    return Parts(arrays, f"COCO's format in {folder}", files, halves["train"].class_names)
+        arrays |= {f"{name}_{key}": array for key, array in decoded.items()}
+    files = {key: str(halves[key.partition("_")[0]].file) for key in arrays}
+    return RawArrays(arrays, f"COCO's format in {folder}", files, halves["train"].class_names)
 
 
 def _halves(folder: Path, announce: Announce) -> dict[str, Annotations]:

@@ -28,7 +28,7 @@ LONGEST = 1 << 22  # characters of a line that are looked at: a million pixels t
 
 @dataclass(frozen=True)
 class _Form:
-    """How a table is laid out: what parts its columns, whether it has a header, and which columns are what."""
+    """How a table is laid out: what divides its columns, whether it has a header, and which columns are what."""
 
     path: Path
     delimiter: str
@@ -85,7 +85,7 @@ def read_tables(files: dict[str, Path], origin: str) -> Found:
         arrays[f"{side}_images"], labels = _read(form)
         if labels is not None:
             arrays[f"{side}_labels"] = labels
-    names = {part: str(files[part.partition("_")[0]]) for part in arrays}
+    names = {key: str(files[key.partition("_")[0]]) for key in arrays}
     is_transposed = files["train"].name.lower().startswith("emnist")
     return Found(arrays, origin, names, transposed=is_transposed, notes=(_said(train),))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from zoo.data.dataset import SIDES, Parts, require_small
+from zoo.data.dataset import SIDES, RawArrays, require_small
 from zoo.data.formats.class_labels import Names, to_labels
 from zoo.data.formats.pixels import to_pixels
 from zoo.data.progress import Announce
@@ -32,11 +32,11 @@ class Found:
     transposed: bool = False
     notes: tuple[str, ...] = ()
 
-    def as_it_is(self) -> Parts:
+    def as_it_is(self) -> RawArrays:
         """Return the arrays unchanged, as those of published files are."""
-        return Parts(self.arrays, self.origin, self.files)
+        return RawArrays(self.arrays, self.origin, self.files)
 
-    def understood(self, class_names: Names | None, announce: Announce) -> Parts:
+    def understood(self, class_names: Names | None, announce: Announce) -> RawArrays:
         """Return images as uint8 and labels as numbers from 0, and announce what that took, if anything.
 
         Without test images, a fifth of each class is set aside as such: the same one each time.
@@ -68,7 +68,7 @@ class Found:
             announce(f"{self.origin}: {counts}; {'; '.join(notes)}.")
         arrays = {f"{side}_images": array for side, array in images.items()}
         arrays |= {f"{side}_labels": array for side, array in labels.items()}
-        return Parts(arrays, origin, {part: self.files.get(part, self.origin) for part in arrays}, names)
+        return RawArrays(arrays, origin, {key: self.files.get(key, self.origin) for key in arrays}, names)
 
     def _side_by_side(
         self, arrays: Mapping[str, np.ndarray], kind: str

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from zoo.data import dataset
-from zoo.data.dataset import PARTS
+from zoo.data.dataset import ARRAYS
 from zoo.data.formats.found import Found
 from zoo.data.formats.idx import read_idx
 from zoo.errors import DataError
@@ -55,23 +55,23 @@ def read_idx_folder(folder: Path, name: str = "") -> Found:
     sets = _sets(folder)
     chosen = _chosen(sets, name, folder)
     files = sets.get(chosen, {})
-    for part in PARTS:
-        if part not in files:
-            stem, kind = STEMS[part]
+    for key in ARRAYS:
+        if key not in files:
+            stem, kind = STEMS[key]
             stem = stem.replace("t10k", "test") if chosen else stem
             raise DataError(
                 f"The folder {folder} lacks {chosen}{stem}-{kind}-ubyte (or .gz). All four files are needed."
             )
-    arrays = {part: read_idx(files[part], most=dataset.LARGEST_BYTES) for part in PARTS}
+    arrays = {key: read_idx(files[key], most=dataset.LARGEST_BYTES) for key in ARRAYS}
     notes: list[str] = []
-    for part in ("train_labels", "test_labels"):
-        if arrays[part].ndim == 2:
-            arrays[part] = arrays[part][:, 0]
+    for key in ("train_labels", "test_labels"):
+        if arrays[key].ndim == 2:
+            arrays[key] = arrays[key][:, 0]
             notes = ["of QMNIST's eight numbers per label the first, the digit, is read"]
     return Found(
         arrays,
         origin=f"{chosen.rstrip('-_.') + ', ' if chosen else ''}IDX files in {folder}",
-        files={part: str(files[part]) for part in PARTS},
+        files={key: str(files[key]) for key in ARRAYS},
         written=_written(folder / f"{chosen}mapping.txt"),
         transposed=chosen.startswith("emnist"),
         notes=tuple(notes),
@@ -86,7 +86,7 @@ def _below(path: Path, depth: int) -> Iterator[Path]:
 
 
 def _sets(folder: Path) -> dict[str, dict[str, Path]]:
-    """Return the IDX files in `folder` by what stands before train and test in their names, then by their part.
+    """Return the IDX files in `folder` by what stands before train and test in their names, then by array.
 
     Where a file is there twice, the unzipped one counts, and then t10k before test.
     """

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from zoo.data.dataset import Parts
+from zoo.data.dataset import RawArrays
 from zoo.data.formats.archives import find_arrays, read_arrays, read_npz
 from zoo.data.formats.class_labels import Names
 from zoo.data.formats.coco_folder import WHAT_COCO_IS, find_annotations, read_coco_folder
@@ -46,7 +46,7 @@ PACKED = (".zip", ".gz", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 def read_user_files(
     path: Path, name: str, announce: Announce | None = None, *, class_names: Names | None = None
-) -> Parts:
+) -> RawArrays:
     """Return what lies at `path`, images as uint8 and labels as numbers from 0.
 
     In a folder, IDX files come before `mnist.npz` and `<name>.npz`, these before JSON in COCO's format, then tables,
@@ -91,7 +91,7 @@ def _read_file(path: Path) -> Found:
     raise DataError(f"{says}. Give one, or a folder with {WHAT_IS_READ}.")
 
 
-def _read_folder(path: Path, name: str, announce: Announce) -> Found | Parts:
+def _read_folder(path: Path, name: str, announce: Announce) -> Found | RawArrays:
     if not path.is_dir():
         raise DataError(f"The data folder {path} does not exist. Give a folder with {WHAT_IS_READ}.")
     if find_idx_folder(path, name, deep=False):

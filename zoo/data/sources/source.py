@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zoo.data.dataset import Dataset, Parts, assemble
+from zoo.data.dataset import Dataset, RawArrays, assemble
 from zoo.data.formats.archives import read_npz
 from zoo.data.formats.found import Found
 from zoo.data.formats.idx_files import read_idx_folder
@@ -25,7 +25,7 @@ class Job:
 
 @dataclass(frozen=True)
 class SourceStatus:
-    """Whether a source could answer, as far as one can tell without asking the network."""
+    """Whether a source has the data, as far as one can tell without asking the network."""
 
     source: str
     available: bool
@@ -41,7 +41,7 @@ class Source:
 
     name: str
     status: Callable[[], tuple[bool, str]]
-    fetch: Callable[[Job], Parts]
+    fetch: Callable[[Job], RawArrays]
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,13 @@ class Entry:
         return self.info.name
 
 
-def accept(entry: Entry, parts: Parts) -> Dataset:
-    """Return `parts` as a checked `Dataset`. Raises `DigestError` if they are not the published bytes."""
-    dataset = assemble(entry.name, parts, entry.class_names)
-    for part, expected in entry.published.items():
-        if dataset.digests[part] != expected:
+def accept(entry: Entry, raw: RawArrays) -> Dataset:
+    """Return `raw` as a checked `Dataset`. Raises `DigestError` if they are not the published bytes."""
+    dataset = assemble(entry.name, raw, entry.class_names)
+    for key, expected in entry.published.items():
+        if dataset.digests[key] != expected:
             raise DigestError(
-                f"{parts.files[part]} is not {entry.name}: its SHA-256 is {dataset.digests[part]}, "
+                f"{raw.files[key]} is not {entry.name}: its SHA-256 is {dataset.digests[key]}, "
                 f"published is {expected}. It was not used."
             )
     return dataset
@@ -94,21 +94,21 @@ def accept(entry: Entry, parts: Parts) -> Dataset:
 def fetch_first(entry: Entry, job: Job, refused: Sequence[str] = ()) -> Dataset:
     """Return the data set from the first source of `entry` that has it, verified.
 
-    Raises `DataError` listing every source and what it answered; `refused` are the lines of those that the
+    Raises `DataError` listing every source and what it said; `refused` are the lines of those that the
     caller tried already. A copy with wrong bytes is announced and passed over.
     """
-    answers = list(refused)
+    said = list(refused)
     for source in entry.sources:
         try:
             return accept(entry, source.fetch(job))
         except DigestError as error:
             job.announce(f"Passed over: {error}")
-            answers.append(f"{source.name}: {error}")
+            said.append(f"{source.name}: {error}")
         except (DataError, OSError) as error:
-            answers.append(f"{source.name}: {error}")
+            said.append(f"{source.name}: {error}")
     raise DataError(
         f"'{entry.name}' could not be had from any source. Connect to the network and try again, or give "
-        "your own files with --data-dir.\n" + "\n".join(f"  {answer}" for answer in answers)
+        "your own files with --data-dir.\n" + "\n".join(f"  {line}" for line in said)
     )
 
 
@@ -132,7 +132,7 @@ def _local_source(name: str, path: Callable[[], Path], reader: Callable[[Path], 
     def status() -> tuple[bool, str]:
         return path().exists(), f"{path()}" if path().exists() else f"no {path()}"
 
-    def fetch(_: Job) -> Parts:
+    def fetch(_: Job) -> RawArrays:
         if not path().exists():
             raise DataError(f"no {path()}")
         return reader(path()).as_it_is()

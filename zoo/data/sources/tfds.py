@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.data.dataset import Parts, require_small
+from zoo.data.dataset import RawArrays, require_small
 from zoo.data.progress import fetching
 from zoo.data.sources.network import unreachable_because
 from zoo.data.sources.source import Job, Source
@@ -81,7 +81,7 @@ def prepared_source(name: str, *, published_order: bool = False) -> Source:
         folder = prepared_folder(name)
         return (True, str(folder)) if folder else (False, f"no {tfds_folder() / name}")
 
-    def fetch(_: Job) -> Parts:
+    def fetch(_: Job) -> RawArrays:
         folder = prepared_folder(name)
         if folder is None:
             raise DataError(f"no {tfds_folder() / name}")
@@ -98,13 +98,13 @@ def download_source(name: str, *, published_order: bool = False) -> Source:
             return False, "tensorflow-datasets is not installed"
         return True, f"needs {HOST}, asked when needed"
 
-    def fetch(job: Job) -> Parts:
+    def fetch(job: Job) -> RawArrays:
         return download(name, job, published_order=published_order)
 
     return Source("download by TensorFlow Datasets", status, fetch)
 
 
-def read_prepared(name: str, folder: Path, *, published_order: bool = False) -> Parts:
+def read_prepared(name: str, folder: Path, *, published_order: bool = False) -> RawArrays:
     """Return the data set that TFDS prepared in `folder`. Asks no network.
 
     `published_order` undoes TFDS' shuffle (see `_unshuffled`). Raises `DataError` if it is neither one
@@ -117,7 +117,7 @@ def read_prepared(name: str, folder: Path, *, published_order: bool = False) -> 
         return _read(tensorflow_datasets.builder_from_directory(str(folder)), name, published_order)
 
 
-def download(name: str, job: Job, *, published_order: bool = False) -> Parts:
+def download(name: str, job: Job, *, published_order: bool = False) -> RawArrays:
     """Let TFDS fetch and prepare `name`, and return it as `read_prepared` does.
 
     Raises `DataError` if TFDS knows no such data set and, at once instead of after minutes of retrying, if
@@ -146,7 +146,7 @@ def download(name: str, job: Job, *, published_order: bool = False) -> Parts:
         return _read(builder, name, published_order)
 
 
-def _read(builder: Any, name: str, published_order: bool) -> Parts:
+def _read(builder: Any, name: str, published_order: bool) -> RawArrays:
     train, test = _splits(builder.info, name)
     if has_places(builder.info):
         return read_scenes(builder, name, {"train": train, "test": test})
@@ -157,10 +157,10 @@ def _read(builder: Any, name: str, published_order: bool) -> Parts:
         if published_order:
             images, labels = _unshuffled(images, split), _unshuffled(labels, split)
         arrays |= {f"{side}_images": images, f"{side}_labels": labels}
-    return Parts(
+    return RawArrays(
         arrays=arrays,
         origin=f"TensorFlow Datasets {builder.info.full_name}",
-        files={part: f"{part} of TensorFlow Datasets {builder.info.full_name}" for part in arrays},
+        files={key: f"{key} of TensorFlow Datasets {builder.info.full_name}" for key in arrays},
         class_names=tuple(builder.info.features[label_key].names),
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.data.dataset import Parts, require_small
+from zoo.data.dataset import RawArrays, require_small
 from zoo.data.formats.annotated import common_size, most_objects, padded, resized, resized_mask
 from zoo.errors import DataError
 
@@ -33,7 +33,7 @@ def has_places(info: Any) -> bool:
     return is_photo and (info.name == PETS or _objects_key(features) is not None)
 
 
-def read_scenes(builder: Any, name: str, splits: Mapping[str, str]) -> Parts:
+def read_scenes(builder: Any, name: str, splits: Mapping[str, str]) -> RawArrays:
     """Return a prepared data set of TFDS with its boxes or masks.
 
     Args:
@@ -53,14 +53,14 @@ def read_scenes(builder: Any, name: str, splits: Mapping[str, str]) -> Parts:
     arrays: dict[str, np.ndarray] = {}
     for side, split in splits.items():
         found = _masks(builder, split, shape, name) if key is None else _boxes(builder, split, shape, key, name)
-        arrays |= {f"{side}_{part}": array for part, array in found.items()}
+        arrays |= {f"{side}_{key}": array for key, array in found.items()}
     if key is not None:
         most = max(arrays[f"{side}_boxes"].shape[1] for side in splits)
         arrays |= {f"{side}_boxes": padded(arrays[f"{side}_boxes"], most) for side in splits}
-    return Parts(
+    return RawArrays(
         arrays=arrays,
         origin=f"TensorFlow Datasets {info.full_name}",
-        files={part: f"{part} of TensorFlow Datasets {info.full_name}" for part in arrays},
+        files={key: f"{key} of TensorFlow Datasets {info.full_name}" for key in arrays},
         class_names=PET_CLASSES if key is None else tuple(info.features[key].feature["label"].names),
     )
 
@@ -71,8 +71,8 @@ def _objects_key(features: Mapping[str, Any]) -> str | None:
 
     kinds = tensorflow_datasets.features
     for key, sequence in features.items():
-        parts = getattr(sequence, "feature", None) if isinstance(sequence, kinds.Sequence) else None
-        marked = dict(parts.items()) if isinstance(parts, kinds.FeaturesDict) else {}
+        kind = getattr(sequence, "feature", None) if isinstance(sequence, kinds.Sequence) else None
+        marked = dict(kind.items()) if isinstance(kind, kinds.FeaturesDict) else {}
         if isinstance(marked.get("bbox"), kinds.BBoxFeature) and isinstance(marked.get("label"), kinds.ClassLabel):
             return key
     return None
