@@ -191,7 +191,7 @@ def test_what_reaches_beyond_the_image_is_cut_off_and_said(folder):
     found, said = read(folder)
     assert found.train.boxes[0, 0, 1:].tolist() == pytest.approx([0, 0, 15 / 64, 20 / 64])
     assert found.train.boxes[1, 0, 1:].tolist() == pytest.approx([50 / 64, 50 / 64, 1, 1])
-    assert found.train.labels.tolist() == [1, 1, 1, 0, 0, 0]
+    assert found.train.object_counts.tolist() == [1, 1, 1, 0, 0, 0]
     assert any("3 boxes have no area" in line and "2 boxes reach beyond their image" in line for line in said)
 
 
@@ -511,7 +511,7 @@ def test_images_without_objects_are_divided_too(folder):
     content["annotations"] = content["annotations"][:2]
     (folder / "result.json").write_text(json.dumps(content))
     found, _ = read(folder)
-    assert (found.train.labels.sum(), found.test.labels.sum(), len(found.test)) == (1, 1, 6)
+    assert (found.train.object_counts.sum(), found.test.object_counts.sum(), len(found.test)) == (1, 1, 6)
     content["annotations"] = content["annotations"][:1]
     (folder / "result.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"result\.json marks objects in 1 of its images. Two are needed"):

@@ -102,7 +102,7 @@ def test_scenes_come_back_as_they_were_written(written, scenes):
     for found, given in zip((read.train, read.test), scenes, strict=True):
         assert np.array_equal(found.images, given.images)
         assert np.array_equal(found.instances, given.instances)
-        assert np.array_equal(found.labels, given.labels)
+        assert np.array_equal(found.object_counts, given.object_counts)
         present = found.boxes[..., 0] >= 0
         assert np.array_equal(present, given.boxes[:, : found.boxes.shape[1], 0] >= 0)
         assert np.array_equal(
@@ -220,7 +220,7 @@ def test_crowds_and_empty_boxes_are_left_out_and_empty_images_kept(folder, train
     said: list[str] = []
     after = data.load("mine", data_dir=folder, announce=said.append)
     assert len(after.train) == len(before.train)
-    assert after.train.labels[0] == 0
+    assert after.train.object_counts[0] == 0
     assert (after.train.boxes[0] == -1).all()
     assert not after.train.masks[0].any()
     assert np.array_equal(after.train.masks[1:], before.train.masks[1:])

@@ -20,6 +20,8 @@ from zoo import data
 from zoo.data import cache, catalog
 from zoo.data.dataset import ARRAYS, RawArrays, plain_arrays
 from zoo.data.formats.idx import idx_digest
+from zoo.data.formats.npy import write_npy
+from zoo.data.manifest import Manifest, record_of
 from zoo.data.sources.mnist import MNIST
 from zoo.data.sources.source import Job, Source
 from zoo.errors import DataError, DigestError
@@ -163,6 +165,35 @@ def test_many_classes_are_kept(tmp_path: Path) -> None:
     assert dataset.num_classes == 1101
     np.testing.assert_array_equal(dataset.train.labels, np.arange(12) * 100)
     assert all(row.ok for row in data.verify("many"))
+
+
+def test_scenes_cached_with_counts_for_labels_are_read() -> None:
+    """A cache folder whose labels count objects, as it was always written, gives boxes, no labels, and its digests."""
+    boxes = np.full((3, 2, 5), -1, np.float32)
+    boxes[0, 0] = boxes[2, 0] = boxes[2, 1] = (1, 0.1, 0.2, 0.5, 0.6)
+    arrays = {
+        f"{side}_{kind}": array
+        for side in ("train", "test")
+        for kind, array in {
+            "images": np.full((3, 8, 8, 3), 9, np.uint8),
+            "labels": np.array([1, 0, 2], np.uint8),
+            "boxes": boxes,
+        }.items()
+    }
+    folder = cache.entry_folder("photos")
+    folder.mkdir(parents=True)
+    for name, array in arrays.items():
+        write_npy(folder / f"{name}.npy", array)
+    records = {name: record_of(array, idx_digest(array)) for name, array in arrays.items()}
+    Manifest("photos", "an older zoo", ("cat", "dog"), records).write(folder)
+    dataset = data.load("photos")
+    assert dataset.train.labels is None
+    np.testing.assert_array_equal(dataset.train.boxes, boxes)
+    assert dataset.train.object_counts.tolist() == [1, 0, 2]
+    assert dataset.digests == {name: idx_digest(array) for name, array in arrays.items()}
+    assert all(row.ok for row in data.verify("photos"))
+    written = plain_arrays(dataset.train, dataset.test)
+    assert {name: idx_digest(array) for name, array in written.items()} == dataset.digests
 
 
 # --- damage ---

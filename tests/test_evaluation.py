@@ -436,6 +436,15 @@ def test_a_dataset_of_another_shape_is_refused(run_folder, tiny_digits):
         evaluate(run_folder, dataset=other)
 
 
+def test_scenes_are_no_test_of_a_classifier(run_folder, tiny_digits):
+    """They have the right shape and classes, and no label to hold an output against."""
+    images = tiny_digits.test.images
+    scenes = Split(images, boxes=np.full((len(images), 1, 5), -1, np.float32))
+    other = Dataset("photos", scenes, scenes, tiny_digits.class_names, "made up", {})
+    with pytest.raises(DataError, match="photos says what is where in its images, and has no one label for each"):
+        evaluate(run_folder, dataset=other)
+
+
 def test_a_model_that_classifies_no_images_is_refused(tmp_path, tiny_digits):
     """One that answers with pictures is told so."""
     import keras

@@ -32,14 +32,15 @@ def _shares(boxes: np.ndarray) -> np.ndarray:
 
 
 def test_scenes_have_the_shapes_and_types_that_are_promised(scenes):
-    """Images, labels that count, boxes, masks and instances."""
+    """Images, boxes, masks and instances, and no one label; objects are counted."""
+    assert scenes.labels is None
     assert (scenes.images.shape, scenes.images.dtype) == ((200, 64, 64, 1), np.uint8)
     assert (scenes.boxes.shape, scenes.boxes.dtype) == ((200, 8, 5), np.float32)
     assert scenes.masks.shape == scenes.instances.shape == (200, 64, 64)
     present = scenes.boxes[..., 0] >= 0
-    assert np.array_equal(scenes.labels, present.sum(axis=1))
-    assert scenes.labels.min() >= 1
-    assert set(np.unique(scenes.labels)) >= {1, 2, 3, 4}
+    assert np.array_equal(scenes.object_counts, present.sum(axis=1))
+    assert scenes.object_counts.min() >= 1
+    assert set(np.unique(scenes.object_counts)) >= {1, 2, 3, 4}
     assert (scenes.boxes[~present] == -1).all()
 
 
@@ -57,7 +58,7 @@ def test_boxes_lie_within_the_image_and_overlap_little(scenes):
 
 def test_boxes_fit_the_ink_of_their_instance(scenes):
     """A digit that nothing covers fills its box to every edge; its pixels have its class, all others none."""
-    alone = np.flatnonzero(scenes.labels == 1)
+    alone = np.flatnonzero(scenes.object_counts == 1)
     assert len(alone) > 5
     for row in alone:
         y, x = np.nonzero(scenes.images[row, ..., 0] >= INK)
@@ -68,14 +69,14 @@ def test_boxes_fit_the_ink_of_their_instance(scenes):
         labels = np.concatenate([[0], scenes.boxes[row, :, 0] + 1])
         assert np.array_equal(scenes.masks[row], labels[scenes.instances[row]])
         found = np.unique(scenes.instances[row])
-        assert set(found) == set(range(scenes.labels[row] + 1))
+        assert set(found) == set(range(scenes.object_counts[row] + 1))
 
 
 def test_a_digit_is_drawn_as_it_is(digits):
     """At its own size and upright, a scene's digit is the dataset's, pixel for pixel."""
     one = data.Split(digits.train.images[:1], digits.train.labels[:1])
     scenes = draw_scenes(one, Layout(scales=(1.0, 1.0), turn=0.0), 20, seed=0)
-    row = int(np.flatnonzero(scenes.labels == 1)[0])
+    row = int(np.flatnonzero(scenes.object_counts == 1)[0])
     y, x = np.nonzero(one.images[0, ..., 0] >= INK)
     digit = one.images[0, y.min() : y.max() + 1, x.min() : x.max() + 1, 0]
     top, left, bottom, right = np.rint(scenes.boxes[row, 0, 1:] * 64).astype(int)
@@ -124,4 +125,22 @@ def test_taking_rows_takes_everything(scenes):
     assert np.array_equal(few.boxes, scenes.boxes[[5, 7]])
     assert np.array_equal(few.masks, scenes.masks[[5, 7]])
     assert np.array_equal(few.instances, scenes.instances[[5, 7]])
-    assert data.Split(scenes.images, scenes.labels).take(slice(3)).boxes is None
+    assert few.labels is None
+    assert data.Split(scenes.images).take(slice(3)).boxes is None
+
+
+def test_a_split_is_as_long_as_its_images(scenes, digits):
+    """Whatever is known of them; masks alone count as one object each."""
+    bare = data.Split(scenes.images)
+    assert (len(bare), len(scenes), len(digits.test)) == (200, 200, 360)
+    masked = data.Split(scenes.images, masks=scenes.masks)
+    assert masked.object_counts.tolist() == [1] * 200
+
+
+def test_scenes_are_batched_with_what_is_in_them(scenes):
+    """A pipeline of scenes gives their boxes and masks where images with labels give these."""
+    made = data.Dataset("scenes", scenes, scenes, tuple("0123456789"), "drawn", {})
+    images, targets = next(made.tf_dataset("test", batch_size=7).as_numpy_iterator())
+    assert np.array_equal(images, scenes.images[:7])
+    assert set(targets) == {"boxes", "masks", "instances"}
+    assert np.array_equal(targets["boxes"], scenes.boxes[:7])

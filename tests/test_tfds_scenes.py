@@ -154,7 +154,7 @@ def test_voc_becomes_scenes(home: Path) -> None:
     read = data.load("voc/2007")
     assert read.image_shape == (SIDE, SIDE, 3)
     assert read.class_names == CLASSES
-    assert read.train.labels.tolist() == [1, 2, 0, 1]
+    assert read.train.object_counts.tolist() == [1, 2, 0, 1]
     assert read.train.boxes[:, :, 0].tolist() == [[2, -1], [0, 1], [-1, -1], [1, -1]]
     assert np.allclose(read.train.boxes[0, 0, 1:], ONE)
     assert np.allclose(read.train.boxes[1, :, 1:], (TWO, ONE))
@@ -183,7 +183,7 @@ def test_pets_become_masks() -> None:
     assert read.class_names == ("pet", "border")
     assert read.image_shape == (SIDE, SIDE, 3)
     assert read.train.boxes is None
-    assert read.train.labels.tolist() == [1, 1, 1]
+    assert read.train.object_counts.tolist() == [1, 1, 1]
     wanted = np.zeros((SIDE, SIDE), np.uint8)
     wanted[SIDE // 4 :, : SIDE // 2] = 2
     wanted[SIDE // 2 :, : SIDE // 4] = 1
@@ -224,8 +224,8 @@ def test_drawn_boxes_are_seen_in_the_picture(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(samples, "sample_grid", lambda images, *_, **__: drawn.extend(images))
     chosen = samples.write_samples("voc/2007")["indices"]
     coloured = [bool((np.ptp(picture.astype(int), axis=-1) > 40).any()) for picture in drawn]
-    labels = data.load("voc/2007").train.labels
-    assert coloured == [bool(labels[row]) for row in chosen]
+    counts = data.load("voc/2007").train.object_counts
+    assert coloured == [bool(counts[row]) for row in chosen]
 
 
 @pytest.mark.usefixtures("pets")

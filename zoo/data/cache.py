@@ -2,7 +2,8 @@
 
     <cache folder>/mnist/           train_images.npy, train_labels.npy, test_images.npy, test_labels.npy,
                                     manifest.json
-    <cache folder>/voc.2007/        the same of voc/2007, and its boxes: train_boxes.npy, test_boxes.npy; masks,
+    <cache folder>/voc.2007/        the same of voc/2007, where labels count the objects of an
+                                    image, and its boxes: train_boxes.npy, test_boxes.npy; masks,
                                     instances and images for validation likewise, where a data set has them
     <cache folder>/mnist.lock       held while one process fetches; the others wait
     <cache folder>/.staging/mnist/  what that process is writing, in a folder of its own; whoever takes the
@@ -24,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.data.dataset import ARRAYS, Dataset, Split, annotations_of, plain_arrays
+from zoo.data.dataset import ARRAYS, Dataset, plain_arrays, split_of
 from zoo.data.formats.idx import idx_digest
 from zoo.data.formats.npy import map_npy, write_npy
 from zoo.data.manifest import FILE_NAME, Manifest, record_of
@@ -88,12 +89,12 @@ def read(name: str, published: Mapping[str, str]) -> Dataset | None:
         ) from error
     return Dataset(
         name=name,
-        train=_split(arrays, "train"),
-        test=_split(arrays, "test"),
+        train=split_of(arrays, "train"),
+        test=split_of(arrays, "test"),
         class_names=manifest.class_names,
         source=f"cache {folder} (from {manifest.origin})",
         digests={key: _expected(key, manifest, published) for key in arrays},
-        validation=_split(arrays, "validation") if "validation_images" in arrays else None,
+        validation=split_of(arrays, "validation") if "validation_images" in arrays else None,
     )
 
 
@@ -203,11 +204,6 @@ def _array_names(manifest: Manifest) -> list[str]:
     return [*ARRAYS, *(key for key in manifest.arrays if key not in ARRAYS)]
 
 
-def _split(arrays: Mapping[str, np.ndarray], side: str) -> Split:
-    images, labels = _with_channels(arrays[f"{side}_images"]), arrays[f"{side}_labels"].astype(np.int64)
-    return Split(images, labels, **annotations_of(arrays, side))
-
-
 def _open(folder: Path, key: str, manifest: Manifest) -> np.ndarray:
     record = manifest.arrays[key]
     return map_npy(folder / f"{key}.npy", np.dtype(record.dtype), record.shape)
@@ -236,7 +232,3 @@ def _verify_row(folder: Path, key: str, manifest: Manifest, published: Mapping[s
 
 def _without_path(error: DataError, path: Path) -> str:
     return str(error).removeprefix(str(path)).strip()
-
-
-def _with_channels(images: np.ndarray) -> np.ndarray:
-    return images if images.ndim == 4 else images[..., np.newaxis]

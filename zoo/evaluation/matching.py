@@ -97,7 +97,8 @@ def caution_about_scaling(member: Subject, dataset: Dataset) -> str | None:
     )
     if non_finite(raw) or non_finite(unit):
         return None
-    (raw_hits, raw_loss), (unit_hits, unit_loss) = (_hits_and_loss(outputs, few.labels) for outputs in (raw, unit))
+    labels = member.task.targets(dataset, few)
+    (raw_hits, raw_loss), (unit_hits, unit_loss) = (_hits_and_loss(outputs, labels) for outputs in (raw, unit))
     if unit_hits < raw_hits or unit_loss > raw_loss / 2:
         return None
     return (

@@ -33,11 +33,11 @@ def write_samples(
     path = Path(output) if output is not None else Path(f"{dataset.name.replace('/', '-')}-samples.png")
     shown = dataset.train.take(chosen)
     with writing(path, kind=DataError):
-        if shown.boxes is None and shown.masks is None:
+        if shown.labels is not None:
             sample_grid(shown.images, shown.labels, dataset.class_names, path, title=dataset.name)
         else:
             pictures = _drawn(shown, dataset.class_names)
-            sample_grid(pictures, shown.labels, None, path, rows=3, columns=5, title=dataset.name)
+            sample_grid(pictures, shown.object_counts, None, path, rows=3, columns=5, title=dataset.name)
     return {"dataset": dataset.name, "path": str(path.resolve()), "indices": chosen.tolist()}
 
 

@@ -69,7 +69,7 @@ class Classification(Task):
 
     def targets(self, data: Dataset, split: Split) -> np.ndarray:
         """Return the labels."""
-        if split.boxes is not None or split.masks is not None:
+        if split.labels is None:
             raise DataError(
                 f"{data.name} says what is where in its images, and has no one label for each. Use another."
             )

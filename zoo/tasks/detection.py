@@ -83,7 +83,7 @@ class Detection(SceneTask):
         sizes = rng.uniform(0.2, 0.35, (len(images), 2, 2))
         labels = rng.integers(0, num_classes, (len(images), 2, 1))
         boxes = np.concatenate([labels, corners, corners + sizes], axis=2).astype(np.float32)
-        return Split(images, np.full(len(images), 2), boxes=boxes), tuple(map(str, range(num_classes)))
+        return Split(images, boxes=boxes), tuple(map(str, range(num_classes)))
 
     def loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """Return the detector's loss of each image."""

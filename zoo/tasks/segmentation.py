@@ -74,7 +74,7 @@ class Segmentation(SceneTask):
             top, left = rng.integers(0, max(1, height // 2)), rng.integers(0, max(1, width // 2))
             mask[top : top + height // 2, left : left + width // 2] = label
         names = tuple(map(str, range(1, num_classes)))
-        return Split(images, np.zeros(len(images), np.int64), masks=masks), names
+        return Split(images, masks=masks), names
 
     def loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """Return the mean cross-entropy of each image's pixels, in nats."""

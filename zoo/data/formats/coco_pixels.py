@@ -68,13 +68,13 @@ def look(picture: Picture) -> Look:
 
 
 def decode(pictures: Sequence[Picture], size: Size, channels: int, most: int, masked: bool) -> dict[str, np.ndarray]:
-    """Return the arrays of one half: images, labels, boxes, and masks and instances if there are any."""
+    """Return the arrays of one half: images, boxes, and masks and instances if there are any."""
     images = np.empty((len(pictures), *size, channels), np.uint8)
     for row, picture in zip(images, pictures, strict=True):
         with _opened(picture.path) as image:
             row[:] = resized(_plain(image, picture.size, "L" if channels == 1 else "RGB"), size)
     boxes = padded([picture.rows() for picture in pictures], most)
-    arrays = {"images": images, "labels": np.array([len(picture.objects) for picture in pictures]), "boxes": boxes}
+    arrays = {"images": images, "boxes": boxes}
     if not masked:
         return arrays
     instances = np.stack([_instances(picture, size) for picture in pictures])

@@ -91,11 +91,12 @@ def draw_scenes(digits: Split, layout: Layout, count: int, *, seed: int | list[i
     """Draw `count` scenes.
 
     Returns:
-        A `Split` of `images` uint8 (N, S, S, 1); `labels` int64 (N,), how many digits each scene shows; `boxes`
-        float32 (N, 8, 5), rows of (class, top, left, bottom, right) with edges as shares of the side, and of -1 where
-        there is no digit; `masks` uint8 (N, S, S), 0 for the background and class + 1 for a digit; `instances` uint8
-        (N, S, S), the number of the digit's row in `boxes` + 1.
+        A `Split` of `images` uint8 (N, S, S, 1); `boxes` float32 (N, 8, 5), rows of (class, top, left, bottom, right)
+        with edges as shares of the side, and of -1 where there is no digit; `masks` uint8 (N, S, S), 0 for the
+        background and class + 1 for a digit; `instances` uint8 (N, S, S), the number of the digit's row in `boxes` + 1.
     """
+    labels = digits.labels
+    assert labels is not None
     rng = np.random.default_rng(seed)
     side = layout.side
     scenes = _Canvas(count, side)
@@ -111,9 +112,8 @@ def draw_scenes(digits: Split, layout: Layout, count: int, *, seed: int | list[i
         places = rng.random((len(rows), TRIES, 2))
         for part in _chunks(len(rows)):
             patches = _patches(padded, chosen[part], scales[part], turns[part], most=layout.scales[1])
-            scenes.place(rows[part], patches, digits.labels[chosen[part]], places[part])
-    labels = (scenes.boxes[..., 0] >= 0).sum(axis=1).astype(np.int64)
-    return Split(scenes.images[..., None], labels, boxes=scenes.boxes, masks=scenes.masks(), instances=scenes.instances)
+            scenes.place(rows[part], patches, labels[chosen[part]], places[part])
+    return Split(scenes.images[..., None], boxes=scenes.boxes, masks=scenes.masks(), instances=scenes.instances)
 
 
 class _Canvas:

@@ -21,7 +21,7 @@ from zoo.data.dataset import RawArrays, require_small
 from zoo.data.progress import fetching
 from zoo.data.sources.network import unreachable_because
 from zoo.data.sources.source import Job, Source
-from zoo.data.sources.tfds_scenes import has_places, read_scenes
+from zoo.data.sources.tfds_scenes import has_annotations, read_scenes
 from zoo.errors import DataError
 
 HOST = "storage.googleapis.com"  # where TFDS keeps its facts about every data set, and MNIST itself
@@ -139,7 +139,7 @@ def download(name: str, job: Job, *, published_order: bool = False) -> RawArrays
 
         tensorflow_datasets.disable_progress_bar()
         builder = tensorflow_datasets.builder(name, data_dir=str(tfds_folder()))
-        if not has_places(builder.info):
+        if not has_annotations(builder.info):
             _require_images(builder.info, name)
         require_small(builder.info.download_size or 0, f"the download of {name}")
         builder.download_and_prepare()
@@ -148,7 +148,7 @@ def download(name: str, job: Job, *, published_order: bool = False) -> RawArrays
 
 def _read(builder: Any, name: str, published_order: bool) -> RawArrays:
     train, test = _splits(builder.info, name)
-    if has_places(builder.info):
+    if has_annotations(builder.info):
         return read_scenes(builder, name, {"train": train, "test": test})
     image_key, label_key = _require_images(builder.info, name)
     arrays: dict[str, np.ndarray] = {}

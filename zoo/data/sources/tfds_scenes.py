@@ -24,7 +24,7 @@ PET_CLASSES = ("pet", "border")
 TRIMAP = np.array([0, 1, 0, 2], np.uint8)  # what becomes of a trimap's 1 (pet), 2 (background), 3 (not classified)
 
 
-def has_places(info: Any) -> bool:
+def has_annotations(info: Any) -> bool:
     """Return whether a data set of TFDS has boxes or masks that are read here."""
     import tensorflow_datasets
 
@@ -91,15 +91,11 @@ def _examples(builder: Any, split: str, images: np.ndarray) -> Iterator[tuple[in
 
 
 def _boxes(builder: Any, split: str, shape: tuple[int, ...], key: str, name: str) -> dict[str, np.ndarray]:
-    """Return images, labels and boxes of a split; classes in the order of TFDS."""
+    """Return images and boxes of a split; classes in the order of TFDS."""
     images = np.empty((builder.info.splits[split].num_examples, *shape), np.uint8)
     found = [_rows(example[key]) for _, example in _examples(builder, split, images)]
-    counts = [len(rows) for rows in found]
-    return {
-        "images": images,
-        "labels": np.array(counts),
-        "boxes": padded(found, most_objects(counts, f"split '{split}' of {name}")),
-    }
+    most = most_objects([len(rows) for rows in found], f"split '{split}' of {name}")
+    return {"images": images, "boxes": padded(found, most)}
 
 
 def _rows(objects: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -112,7 +108,7 @@ def _rows(objects: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _masks(builder: Any, split: str, shape: tuple[int, ...], name: str) -> dict[str, np.ndarray]:
-    """Return images, labels and masks of the pets: one in each image."""
+    """Return images and masks of the pets: one in each image."""
     images = np.empty((builder.info.splits[split].num_examples, *shape), np.uint8)
     masks = np.empty(images.shape[:3], np.uint8)
     for row, example in _examples(builder, split, images):
@@ -120,4 +116,4 @@ def _masks(builder: Any, split: str, shape: tuple[int, ...], name: str) -> dict[
         if trimap.max() >= len(TRIMAP):
             raise DataError(f"{name} has a mask with the value {trimap.max()}. Its masks must hold 1, 2 and 3.")
         masks[row] = TRIMAP[resized_mask(trimap, masks.shape[1:])]
-    return {"images": images, "labels": np.ones(len(images), np.int64), "masks": masks}
+    return {"images": images, "masks": masks}
