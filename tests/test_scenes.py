@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zoo import data
-from zoo.data.sources.drawn_scenes import INK, LAYOUTS, OVERLAP, Layout, draw_dataset, draw_scenes
+from zoo.data.sources.drawn_scenes import INK, OVERLAP, Layout, draw_dataset, draw_scenes
 from zoo.errors import DataError
 
 
@@ -86,20 +86,12 @@ def test_a_digit_is_drawn_as_it_is(digits):
 def test_scenes_follow_from_the_seed(digits):
     """The same seed draws the same scenes, another seed others; test scenes show test digits alone."""
     layout = dataclasses.replace(Layout(), train=20, test=10)
-    LAYOUTS["few"] = layout
-    try:
-        one, same, other = (draw_dataset("few", digits, seed=seed) for seed in (0, 0, 1))
-    finally:
-        del LAYOUTS["few"]
+    one, same, other = (draw_dataset("few", layout, digits, seed=seed) for seed in (0, 0, 1))
     assert np.array_equal(one.train.images, same.train.images)
     assert np.array_equal(one.test.boxes, same.test.boxes)
     assert not np.array_equal(one.train.images, other.train.images)
     blank = data.Split(np.zeros_like(digits.train.images), digits.train.labels)
-    LAYOUTS["few"] = layout
-    try:
-        tested = draw_dataset("few", dataclasses.replace(digits, train=blank), seed=0)
-    finally:
-        del LAYOUTS["few"]
+    tested = draw_dataset("few", layout, dataclasses.replace(digits, train=blank), seed=0)
     assert np.array_equal(tested.test.images, one.test.images)
 
 
@@ -114,7 +106,7 @@ def test_clutter_belongs_to_nobody(digits):
 def test_scenes_are_listed_and_loaded_by_name(monkeypatch, digits):
     """They are in the catalog, and drawn from MNIST wherever that comes from."""
     names = {info.name for info in data.list_datasets()}
-    assert names >= set(LAYOUTS)
+    assert names >= {"mnist_scenes", "mnist_scenes_cluttered", "mnist_scenes_large"}
     with pytest.raises(DataError):
         data.load("mnist_scenes", data_dir="/nonexistent")
 

@@ -19,15 +19,18 @@ from zoo.data.dataset import Dataset
 from zoo.data.formats.user_files import read_user_files
 from zoo.data.manifest import Manifest
 from zoo.data.progress import Announce, say_nothing
-from zoo.data.sources.drawn_scenes import DRAWN_FROM, LAYOUTS, draw_dataset, info_of
-from zoo.data.sources.fashion_mnist import FASHION_MNIST
-from zoo.data.sources.mnist import MNIST
-from zoo.data.sources.sklearn_digits import DIGITS
+from zoo.data.scanning import values_in
 from zoo.data.sources.source import DatasetInfo, Entry, Job, SourceStatus, accept, fetch_first
 from zoo.data.sources.tfds import configurations, download_source, known_names, prepared_folder, prepared_source
 from zoo.errors import DataError, DigestError, UnknownNameError, suggestion
 
-CATALOG = {entry.name: entry for entry in (MNIST, FASHION_MNIST, DIGITS)}
+
+def _place(entry: Entry) -> tuple[bool, int, bool, str]:
+    """Return the key by which data sets are sorted: derived ones last, large ones and the default first."""
+    return entry.derive is not None, -entry.info.train_size, entry.name != "mnist", entry.name
+
+
+CATALOG = {entry.name: entry for entry in sorted(values_in("zoo.data.sources", Entry), key=_place)}
 # A name becomes a folder in the cache, so it is a plain word, no dots or leading dashes; or two with a slash between
 # them, a data set of TFDS and its configuration.
 NAME_RULE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)?")
@@ -46,16 +49,16 @@ def load(
     is the published data of `name`. Whatever was fetched is kept, boxes and masks too;
     where the cache cannot be written, the data set is used from memory. `announce` gets a line of text when something
     takes time, is passed over, or cannot be kept, and says how the user's files were understood where they are not in
-    zoo's own form. Scenes of digits are drawn anew.
+    zoo's own form. Derived data sets, as scenes are from MNIST, are made anew.
 
     Raises `DigestError` if cached bytes, or files given as MNIST, are not the published ones;
     `UnknownNameError` if nothing is called `name`; `DataError` if no source has it, listing what each
     said.
     """
     tell = announce or say_nothing
-    if name in LAYOUTS:
-        return draw_dataset(name, load(DRAWN_FROM, data_dir=data_dir, announce=announce))
     entry = _entry(name)
+    if entry.derive is not None:
+        return entry.derive(load(entry.base, data_dir=data_dir, announce=announce))
     if data_dir is not None:
         return _from_user(entry, Path(data_dir), tell)
     try:
@@ -76,7 +79,7 @@ def prepare(
     whatever was cached under `name`. Raises as `load` does, and `DataError` if the cache cannot be written.
     """
     tell = announce or say_nothing
-    entry = _entry(_kept(name))
+    entry = _kept(name)
     if data_dir is None and not cache.entry_folder(entry.name).exists():
         _require_known(entry)
     with cache.locked(entry.name, tell) as staging:
@@ -89,7 +92,8 @@ def prepare(
 
 def verify(name: str) -> list[cache.VerifyRow]:
     """Hash the cached files of `name` anew. Raises `DataError` if none are cached."""
-    return cache.verify(_kept(name), _entry(_kept(name)).published)
+    entry = _kept(name)
+    return cache.verify(entry.name, entry.published)
 
 
 def where(name: str) -> list[SourceStatus]:
@@ -97,7 +101,7 @@ def where(name: str) -> list[SourceStatus]:
 
     Looks at the disk only: nothing is fetched, imported or hashed.
     """
-    entry = _entry(_kept(name))
+    entry = _kept(name)
     folder = cache.entry_folder(entry.name)
     cached = SourceStatus("cache", folder.exists(), str(folder) if folder.exists() else f"no {folder}")
     given = SourceStatus("--data-dir", False, "used where it is given")
@@ -108,14 +112,14 @@ def where(name: str) -> list[SourceStatus]:
 def list_datasets() -> list[DatasetInfo]:
     """Return the data sets of the catalog, then any others that were prepared into the cache."""
     cached = cache.cached_names()
-    catalog = [replace(entry.info, cached=name in cached) for name, entry in CATALOG.items()]
-    catalog += [replace(info_of(name), cached=DRAWN_FROM in cached) for name in LAYOUTS]
+    catalog = [replace(entry.info, cached=_kept(name).name in cached) for name, entry in CATALOG.items()]
     return catalog + [_cached_info(name) for name in cached if name not in CATALOG]
 
 
-def _kept(name: str) -> str:
-    """Return the data set whose files are kept: for scenes, the one that they are drawn from."""
-    return DRAWN_FROM if name in LAYOUTS else name
+def _kept(name: str) -> Entry:
+    """Return the entry whose files are kept: `name`'s own, or that of the data set it derives from."""
+    entry = _entry(name)
+    return entry if entry.derive is None else _kept(entry.base)
 
 
 def _entry(name: str) -> Entry:
@@ -130,7 +134,7 @@ def _entry(name: str) -> Entry:
 
 
 def _unknown(name: str, others: list[str]) -> UnknownNameError:
-    known = [*CATALOG, *LAYOUTS, *(cached for cached in cache.cached_names() if cached not in CATALOG)]
+    known = [*CATALOG, *(cached for cached in cache.cached_names() if cached not in CATALOG)]
     return UnknownNameError(
         f"No dataset is called '{name}'.{suggestion(name, [*known, *others])} "
         f"Known are {', '.join(known)}, and datasets of TensorFlow Datasets by their names, as in cifar10 "

@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from zoo.data.dataset import Dataset, Split
-from zoo.data.sources.source import DatasetInfo
+from zoo.data.sources.source import DatasetInfo, Entry
 
 SIDE = 28  # of a digit's image, pixels; its ink lies in 20x20 of them, within 14.2 pixels of the middle
 REACH = 14.5
@@ -41,49 +42,22 @@ class Layout:
     test: int = 2_000
 
 
-LAYOUTS = {
-    "mnist_scenes": Layout(),
-    "mnist_scenes_cluttered": Layout(clutter=6),
-    "mnist_scenes_large": Layout(side=128, scales=(0.8, 2.2), train=6_000, test=1_000),
-}
-
-
-DRAWN_FROM = "mnist"
-
-
-def info_of(name: str) -> DatasetInfo:
-    """Return the facts of the scenes of that name."""
-    layout = LAYOUTS[name]
-    clutter = f", among {layout.clutter} fragments" if layout.clutter else ""
-    return DatasetInfo(
-        name=name,
-        description=f"Scenes of 1 to {MOST} digits of MNIST{clutter}, with boxes and masks",
-        num_classes=10,
-        image_shape=(layout.side, layout.side, 1),
-        train_size=layout.train,
-        test_size=layout.test,
-        needs_network=True,
-    )
-
-
-def draw_dataset(name: str, digits: Dataset, *, seed: int = 0) -> Dataset:
-    """Return the scenes of that name, a `Dataset` whose splits have `boxes`, `masks` and `instances`.
+def draw_dataset(name: str, layout: Layout, digits: Dataset, *, seed: int = 0) -> Dataset:
+    """Return scenes as a `Dataset` whose splits have `boxes`, `masks` and `instances`.
 
     Args:
-        name: one of `LAYOUTS`.
+        name: what it is called.
+        layout: how scenes are drawn.
         digits: MNIST, or any digits of 28x28 pixels in one channel.
         seed: other seeds draw other scenes.
     """
-    layout = LAYOUTS[name]
-    train = draw_scenes(digits.train, layout, layout.train, seed=[seed, 0])
-    test = draw_scenes(digits.test, layout, layout.test, seed=[seed, 1])
     return Dataset(
         name=name,
-        train=train,
-        test=test,
+        train=draw_scenes(digits.train, layout, layout.train, seed=[seed, 0]),
+        test=draw_scenes(digits.test, layout, layout.test, seed=[seed, 1]),
         class_names=digits.class_names,
         source=f"drawn with seed {seed} from {digits.name}, {digits.source}",
-        digests={f"{digits.name}_{part}": digest for part, digest in digits.digests.items()},
+        digests={f"{digits.name}_{key}": digest for key, digest in digits.digests.items()},
     )
 
 
@@ -238,3 +212,22 @@ def _draw_clutter(scenes: _Canvas, digits: Split, fragments: int, rng: np.random
 
 def _chunks(count: int) -> Iterator[slice]:
     return (slice(start, start + CHUNK) for start in range(0, count, CHUNK))
+
+
+def _entry(name: str, layout: Layout) -> Entry:
+    clutter = f", among {layout.clutter} fragments" if layout.clutter else ""
+    info = DatasetInfo(
+        name=name,
+        description=f"Scenes of 1 to {MOST} digits of MNIST{clutter}, with boxes and masks",
+        num_classes=10,
+        image_shape=(layout.side, layout.side, 1),
+        train_size=layout.train,
+        test_size=layout.test,
+        needs_network=True,
+    )
+    return Entry(info, base="mnist", derive=partial(draw_dataset, name, layout))
+
+
+SCENES = _entry("mnist_scenes", Layout())
+CLUTTERED_SCENES = _entry("mnist_scenes_cluttered", Layout(clutter=6))
+LARGE_SCENES = _entry("mnist_scenes_large", Layout(side=128, scales=(0.8, 2.2), train=6_000, test=1_000))

@@ -64,14 +64,17 @@ class DatasetInfo:
 class Entry:
     """A data set of the catalog: its facts, its sources in the order they are tried, its published digests.
 
-    `only_published`: the user's own files, too, must be the published data.
+    `only_published`: the user's own files, too, must be the published data. A derived data set has
+    no sources but a `base`, another's name, and `derive`, which makes it from that; the cache keeps the base alone.
     """
 
     info: DatasetInfo
-    sources: Sequence[Source]
+    sources: Sequence[Source] = ()
     published: Mapping[str, str] = field(default_factory=dict)
     class_names: tuple[str, ...] | None = None
     only_published: bool = False
+    base: str = ""
+    derive: Callable[[Dataset], Dataset] | None = None
 
     @property
     def name(self) -> str:
