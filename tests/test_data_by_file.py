@@ -13,6 +13,7 @@ import zoo
 from zoo import data
 from zoo.data import cache, catalog
 from zoo.data.dataset import RawArrays
+from zoo.data.formats.found import Format
 from zoo.data.formats.idx import idx_digest
 from zoo.data.scanning import values_in
 from zoo.data.sources.source import DatasetInfo, Entry, Job, Source
@@ -38,6 +39,29 @@ KITTENS = Entry(
     sources=(Source("an archive", lambda: (True, ""), fetch),),
     class_names=("awake", "asleep"),
 )
+'''
+
+FORMAT = '''
+"""Images as text: a line for each, a label and then its pixels in hexadecimal."""
+
+import numpy as np
+
+from zoo.data.formats.found import Format, Found
+
+
+def read(path, name, announce):
+    file = path / "images.hex"
+    if not file.exists():
+        return None
+    rows = [line.split() for line in file.read_text().splitlines()]
+    arrays = {
+        "train_images": np.array([np.frombuffer(bytes.fromhex(pixels), np.uint8) for _, pixels in rows]),
+        "train_labels": np.array([label for label, _ in rows]),
+    }
+    return Found(arrays, str(file), dict.fromkeys(arrays, str(file)))
+
+
+HEX = Format(15, read, "images.hex with a label and pixels per line")
 '''
 
 
@@ -68,6 +92,39 @@ except data.catalog.UnknownNameError as error:
     assert "'kittens'" in listed
     assert loaded == "('awake', 'asleep') (4, 4, 4, 1)"
     assert "Did you mean 'kittens'?" in suggested
+
+
+def test_a_file_format_is_added_by_a_file(package: Path, python, tmp_path: Path) -> None:
+    """Its files are read, before those of formats with a higher order, and a folder of nothing is told of them."""
+    (package / "data" / "formats" / "hexadecimal.py").write_text(FORMAT)
+    for folder in ("given", "empty"):
+        (tmp_path / folder).mkdir()
+    lines = [f"{name} {bytes([value, 255, 0, value]).hex()}" for value in (3, 4) for name in ("cat", "dog") * 3]
+    (tmp_path / "given" / "images.hex").write_text("\n".join(lines))
+    np.savez(tmp_path / "given" / "own.npz", x_train=np.zeros((4, 2, 2)))
+    code = """
+import sys
+from zoo import data
+own = data.load("own", data_dir=sys.argv[1] + "/given")
+print(own.class_names, own.train.images.shape, len(own.test), own.train.images[0, 0, :, 0])
+try:
+    data.load("own", data_dir=sys.argv[1] + "/empty")
+except data.catalog.DataError as error:
+    print(error)
+"""
+    result = python("-c", code, str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    read, refused = result.stdout.splitlines()
+    assert read == "('cat', 'dog') (9, 2, 2, 1) 3 [  3 255]"
+    assert "is empty" in refused
+    assert refused.index("train-images-idx3-ubyte") < refused.index("images.hex with") < refused.index("an .npz with")
+
+
+def test_formats_are_asked_in_one_order() -> None:
+    """No two have the same place: the names of modules do not say what is read from a folder of several kinds."""
+    orders = [each.order for each in values_in("zoo.data.formats", Format)]
+    assert len(orders) >= 6
+    assert len(set(orders)) == len(orders)
 
 
 def test_no_two_data_sets_have_one_name() -> None:

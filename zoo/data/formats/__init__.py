@@ -1,1 +1,1 @@
-"""Users' own files: IDX, NumPy archives, tables, and COCO's format."""
+"""Users' own files. Each module's `Format` values are found by scanning: to add a form of files, add a file."""

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from zoo.data.dataset import ARRAYS, require_small
-from zoo.data.formats.found import Found
+from zoo.data.formats.found import Format, Found
+from zoo.data.progress import Announce
 from zoo.errors import DataError
 
 SIDES = {
@@ -68,24 +69,36 @@ def read_npz(path: Path) -> Found:
     return Found(arrays, str(path), {which: f"{keys[which]} in {path}" for which in arrays}, notes=_named(keys))
 
 
-def find_arrays(folder: Path) -> dict[str, Path]:
-    """Return the `.npy` files, and the `.npz` files of a single array, whose names say which array they hold."""
+def _read_named(path: Path, name: str, _announce: Announce) -> Found | None:
+    """Read an `.npz` file, or the one in a folder that is called after MNIST or the data set."""
+    if path.is_file():
+        return read_npz(path) if path.suffix.lower() == ".npz" else None
+    _, archives = _arrays_and_archives(path)
+    return next((read_npz(npz) for npz in (path / "mnist.npz", path / f"{name}.npz") if npz in archives), None)
+
+
+def _read_others(path: Path, _name: str, _announce: Announce) -> Found | None:
+    """Read a folder's files of an array each, or its one `.npz` file. Raises `DataError`, naming what is missing."""
+    if not path.is_dir():
+        return None
+    files, archives = _arrays_and_archives(path)
+    if not files:
+        return read_npz(archives[0]) if len(archives) == 1 else None
+    _check_complete(files, path)
+    arrays = {which: _read_array(file) for which, file in files.items()}
+    names = ", ".join(file.name for file in files.values())
+    return Found(arrays, f"{names} in {path}", {which: str(file) for which, file in files.items()})
+
+
+def _arrays_and_archives(folder: Path) -> tuple[dict[str, Path], list[Path]]:
+    """Return the files of a single array, by which array their names say that they hold, and all other `.npz` files."""
     found = {}
     for path in sorted([*folder.glob("*.npy"), *folder.glob("*.npz")]):
         words = re.findall(r"[a-z]+", path.stem.lower())
         which = ARRAYS_BY_NAME.get("".join(words[-2:])) or ARRAYS_BY_NAME.get(_plain(path.stem))
         if which:
             found[which] = path
-    return found
-
-
-def read_arrays(folder: Path) -> Found:
-    """Return the arrays of the files of `find_arrays`. Raises `DataError`, naming a missing or bad one."""
-    files = find_arrays(folder)
-    _check_complete(files, folder)
-    arrays = {which: _read_array(file) for which, file in files.items()}
-    names = ", ".join(file.name for file in files.values())
-    return Found(arrays, f"{names} in {folder}", {which: str(file) for which, file in files.items()})
+    return found, sorted(file for file in folder.glob("*.npz") if file not in found.values())
 
 
 def _read_array(file: Path) -> np.ndarray:
@@ -153,3 +166,7 @@ def _check_size(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -
             f"{member.compress_size:,} in the file. Fetch it again."
         )
     require_small(claimed, f"{member.filename} in {path}")
+
+
+ARCHIVE = Format(20, _read_named, "an .npz with x_train, y_train, x_test and y_test")
+OTHER_ARRAYS = Format(50, _read_others)

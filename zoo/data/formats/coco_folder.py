@@ -41,18 +41,14 @@ from zoo.data.formats.annotated import common_size, most_objects
 from zoo.data.formats.coco_files import WORDS, ImageFiles, find_annotations
 from zoo.data.formats.coco_json import Annotations, Picture
 from zoo.data.formats.coco_pixels import decode, look
+from zoo.data.formats.found import Format
 from zoo.data.progress import Announce, say_nothing
 from zoo.errors import DataError
-
-__all__ = ["WHAT_COCO_IS", "find_annotations", "read_coco", "read_coco_folder"]
 
 WANTED = {
     "train": "annotations/instances_train*.json",
     "test": "annotations/instances_val*.json or annotations/instances_test*.json",
 }
-WHAT_COCO_IS = (
-    "annotations/instances_train*.json and annotations/instances_val*.json in COCO's format, or one annotations.json"
-)
 
 
 def read_coco(
@@ -149,3 +145,15 @@ def _have_masks(pictures: list[Picture], announce: Announce) -> bool:
     if any(marked) and not all(marked):
         announce(f"{marked.count(False):,} of {len(marked):,} objects have no segmentation: there are boxes, no masks.")
     return bool(marked) and all(marked)
+
+
+def _read(path: Path, _name: str, announce: Announce) -> RawArrays | None:
+    is_coco = path.is_dir() and (find_annotations(path, "train") or find_annotations(path, "test"))
+    return read_coco_folder(path, announce) if is_coco else None
+
+
+COCO = Format(
+    30,
+    _read,
+    "annotations/instances_train*.json and annotations/instances_val*.json in COCO's format, or one annotations.json",
+)

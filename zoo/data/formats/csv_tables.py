@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from zoo.data.dataset import require_small
-from zoo.data.formats.found import Found
+from zoo.data.formats.found import Format, Found
+from zoo.data.progress import Announce
 from zoo.errors import DataError
 
 LABEL_NAMES = {"label", "labels", "class", "classes", "target", "targets", "category", "digit", "letter", "y"}
@@ -41,6 +42,13 @@ class _Form:
     def pixels(self) -> list[int]:
         """The columns that hold pixels."""
         return [column for column in range(self.columns) if column not in (self.label, self.index)]
+
+
+def _read_path(path: Path, name: str, _announce: Announce) -> Found | None:
+    if path.is_file():
+        return read_tables({"train": path}, str(path)) if path.suffix.lower() in ENDS else None
+    tables = find_tables(path, name)
+    return read_tables(tables, f"{', '.join(file.name for file in tables.values())} in {path}") if tables else None
 
 
 def find_tables(folder: Path, name: str) -> dict[str, Path]:
@@ -219,3 +227,6 @@ def _load(form: _Form, columns: list[int], dtype: type) -> np.ndarray:
             f"{form.path} cannot be read as a table ({reason}). Every row needs a label and as many numbers as the "
             "others."
         ) from error
+
+
+TABLES = Format(40, _read_path, "train.csv and test.csv with a label and the pixels of an image per row")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -99,6 +100,21 @@ class Found:
                     f"{self.files[f'{side}_labels']} holds {len(array)} labels and {self.files[f'{side}_images']} "
                     f"{shape[0]} images. Give files that belong together, one label per image.{last}"
                 )
+
+
+@dataclass(frozen=True)
+class Format:
+    """A form in which people keep images: how it is recognised and read.
+
+    `read` is given a file or a folder, the data set's name, which chooses among several, and whom to tell. It returns
+    what it read, None where nothing is there in this form, and raises `DataError` where there is but cannot be read.
+    Of several formats in one folder, the one of the lowest `order` is read. `what` names its files, for the message
+    about a folder that holds nothing; a format that nobody is advised to use has none.
+    """
+
+    order: int
+    read: Callable[[Path, str, Announce], Found | RawArrays | None]
+    what: str = ""
 
 
 def _hold_out(

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from zoo.data import dataset
 from zoo.data.dataset import ARRAYS
-from zoo.data.formats.found import Found
+from zoo.data.formats.found import Format, Found
 from zoo.data.formats.idx import read_idx
+from zoo.data.progress import Announce
 from zoo.errors import DataError
 
 STEMS = {
@@ -30,20 +32,31 @@ NAME = re.compile(
 DEPTH = 2  # folders below the one that was named: MNIST/raw
 
 
-def find_idx_folder(path: Path, name: str, *, deep: bool = True) -> Path | None:
-    """Return `path`, or with `deep` the folder below it, that holds IDX files; None if there is none.
+def _read_here(path: Path, name: str, _announce: Announce) -> Found | None:
+    if path.is_file() and NAME.fullmatch(path.name):
+        raise DataError(
+            f"The data file {path} is not an .npz file. It is one of MNIST's four: give the folder that holds them, "
+            f"{path.parent}."
+        )
+    return read_idx_folder(path, name) if path.is_dir() and _sets(path) else None
+
+
+def _read_below(path: Path, name: str, _announce: Announce) -> Found | None:
+    """Read the folder below `path` that holds IDX files.
 
     Of several the one that is called `name` is taken, as FashionMNIST is for fashion_mnist. Raises `DataError` where
     that leaves a choice.
     """
-    if _sets(path):
-        return path
-    folders = [folder for folder in _below(path, DEPTH if deep else 0) if _sets(folder)]
+    folders = [folder for folder in _below(path, DEPTH) if _sets(folder)] if path.is_dir() else []
+    if not folders:
+        return None
     named = [folder for folder in folders if _letters(name) in map(_letters, folder.relative_to(path).parts)]
     if len(folders) > 1 and len(named) != 1:
         listed = " and ".join(str(folder) for folder in folders)
         raise DataError(f"There are IDX files in {listed}. Choose one: --data-dir {folders[0]}.")
-    return next(iter(named or folders), None)
+    folder = (named or folders)[0]
+    found = read_idx_folder(folder, name)
+    return replace(found, notes=(f"found in {folder.relative_to(path)}", *found.notes))
 
 
 def read_idx_folder(folder: Path, name: str = "") -> Found:
@@ -125,3 +138,11 @@ def _written(mapping: Path) -> dict[int, str]:
 
 def _letters(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+IDX = Format(
+    10,
+    _read_here,
+    "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte (.gz too)",
+)
+IDX_BELOW = Format(70, _read_below)
