@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from idx_samples import write_idx
 
 from zoo.data.dataset import ARRAYS, RawArrays, assemble
-from zoo.data.formats.idx import idx_digest, read_idx, write_idx
+from zoo.data.formats.idx import idx_digest, read_idx
 from zoo.data.formats.npy import map_npy, npy_header, write_npy
 from zoo.data.formats.user_files import read_user_files
 from zoo.data.sources.pickles import load_arrays

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from idx_samples import write_idx
 
 from zoo import data
 from zoo.data import catalog, dataset
 from zoo.data.dataset import ARRAYS, plain_arrays
-from zoo.data.formats.idx import idx_digest, write_idx
+from zoo.data.formats.idx import idx_digest
 from zoo.data.sources import fashion_mnist, mirror, network, tfds
 from zoo.data.sources.mnist import MNIST
 from zoo.errors import DataError, DigestError, UnknownNameError

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from idx_samples import write_idx
 from PIL import Image
 
 from zoo import data
-from zoo.data.formats.idx import idx_digest, write_idx
+from zoo.data.formats.idx import idx_digest
 from zoo.errors import DataError
 
 RNG = np.random.default_rng(5)

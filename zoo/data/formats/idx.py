@@ -95,9 +95,3 @@ def idx_digest(array: np.ndarray) -> str:
     content = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder(">"))
     digest.update(content.data.cast("B"))
     return digest.hexdigest()
-
-
-def write_idx(path: Path, array: np.ndarray) -> None:
-    """Write `array` to `path` as IDX, gzipped where the name ends in ``.gz``."""
-    content = idx_header(array) + np.ascontiguousarray(array, array.dtype.newbyteorder(">")).tobytes()
-    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
