@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,14 +18,8 @@ ROWS = 1000  # images converted at once, so that they are not held twice as floa
 SLACK = 1e-3  # by which floats may leave 0..1 or -1..1, as resampling makes them
 
 Convert = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
-class _Range:
-    """What the values of some images mean, and how they become 0..255; no `note` where nothing is changed."""
-
-    convert: Convert | None
-    note: str = ""
+Range = tuple[Convert | None, str]
+"""How values become 0..255, None where they are; and what is said about it."""
 
 
 def to_pixels(
@@ -49,7 +42,7 @@ def to_pixels(
         notes += [note]
     ranges = _ranges(found, files)
     for side, array in found.items():
-        convert, note = ranges[side].convert, ranges[side].note
+        convert, note = ranges[side]
         found[side] = array if convert is None else _converted(array, convert)
         notes += [note]
     if transposed:
@@ -92,10 +85,10 @@ def _unflattened(array: np.ndarray, file: str) -> tuple[np.ndarray, str]:
     )
 
 
-def _ranges(images: Mapping[str, np.ndarray], files: Mapping[str, str]) -> dict[str, _Range]:
+def _ranges(images: Mapping[str, np.ndarray], files: Mapping[str, str]) -> dict[str, Range]:
     """Say of each side what its values mean. Sides of one type are judged together: a test set may hold no white."""
     bounds = {side: _bounds(array) for side, array in images.items()}
-    ranges: dict[str, _Range] = {}
+    ranges: dict[str, Range] = {}
     for side, array in images.items():
         alike = [other for other in images if images[other].dtype == array.dtype]
         low, high = (min(bounds[one][0] for one in alike), max(bounds[one][1] for one in alike))
@@ -112,7 +105,7 @@ def _bounds(array: np.ndarray) -> tuple[float, float]:
     return float(array.min()), float(array.max())
 
 
-def _range(array: np.ndarray, low: float, high: float, file: str) -> _Range:
+def _range(array: np.ndarray, low: float, high: float, file: str) -> Range:
     """Say what values of `low` to `high` mean. Raises `DataError` where that is open."""
     is_float = array.dtype.kind == "f"
     if not math.isfinite(low + high):
@@ -120,21 +113,19 @@ def _range(array: np.ndarray, low: float, high: float, file: str) -> _Range:
             f"{file} holds values that are not finite. Convert them: x = np.nan_to_num(x), or leave them out."
         )
     if array.dtype == np.uint8 and high != 1:
-        return _Range(None)
+        return None, ""
     if low >= 0 and high <= 1 and not is_float:
-        return _Range(lambda part: part.astype(np.uint8) * np.uint8(255), "0 and 1 are read as black and white")
+        return (lambda part: part.astype(np.uint8) * np.uint8(255)), "0 and 1 are read as black and white"
     if is_float and low >= -SLACK and high <= 1 + SLACK:
         if high < 1 and _are_whole(array, 256):  # as mnist.pkl.gz holds them
-            return _Range(_times(256), "pixels, stored as n/256, are read as n")
-        return _Range(_times(255), "pixels in 0..1 are read as 0..255")
+            return _times(256), "pixels, stored as n/256, are read as n"
+        return _times(255), "pixels in 0..1 are read as 0..255"
     if is_float and -1 - SLACK <= low <= -1 + 0.01 and high <= 1 + SLACK:
-        return _Range(
-            lambda part: _rounded((part.astype(np.float64) + 1) * 127.5), "pixels in -1..1 are read as 0..255"
-        )
+        return (lambda part: _rounded((part.astype(np.float64) + 1) * 127.5)), "pixels in -1..1 are read as 0..255"
     if low >= 0 and 127 < high <= 255.5:
-        return _Range(_times(1), f"{array.dtype} pixels are read as 0..255")
+        return _times(1), f"{array.dtype} pixels are read as 0..255"
     if low >= 0 and 32767 < high <= 65535 and not is_float:
-        return _Range(lambda part: _rounded(part / 257), "pixels of 16 bits are read as 8")
+        return (lambda part: _rounded(part / 257)), "pixels of 16 bits are read as 8"
     raise _unclear(array, low, high, file)
 
 
