@@ -31,7 +31,7 @@ from zoo.data.sources.source import DatasetInfo, Entry, Source
 def fetch(_):
     images, labels = np.arange(64, dtype=np.uint8).reshape(4, 4, 4), np.array([0, 1, 0, 1])
     arrays = {"train_images": images, "train_labels": labels, "test_images": images, "test_labels": labels}
-    return RawArrays.of_one_file(arrays, file="a file", origin="an archive")
+    return RawArrays.of_one_file(arrays, "an archive")
 
 
 KITTENS = Entry(
@@ -143,7 +143,7 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarra
     arrays = {"train_images": images, "train_labels": labels, "test_images": images, "test_labels": labels}
 
     def fetch(_: Job) -> RawArrays:
-        return RawArrays.of_one_file(arrays, file="F", origin="a test")
+        return RawArrays.of_one_file(arrays, "a test", file="F")
 
     def darkened(plain: data.Dataset) -> data.Dataset:
         train, test = (replace(split, images=split.images // 2) for split in (plain.train, plain.test))

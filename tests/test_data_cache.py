@@ -52,7 +52,7 @@ def fetch(job):
         file.write("fetched\\n")
     (job.scratch / "half").write_bytes(b"half a wheel")
     time.sleep(seconds)
-    return RawArrays.of_one_file(arrays, file="F", origin="a slow source")
+    return RawArrays.of_one_file(arrays, "a slow source", file="F")
 
 published = {part: idx_digest(array) for part, array in arrays.items()}
 source = Source("slow", lambda: (True, ""), fetch)
@@ -82,7 +82,7 @@ def fetches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def fetch(_: Job) -> RawArrays:
         noted.append("fetched")
-        return RawArrays.of_one_file(small_arrays(), file="F", origin="a test")
+        return RawArrays.of_one_file(small_arrays(), "a test", file="F")
 
     published = {part: idx_digest(array) for part, array in small_arrays().items()}
     source = Source("a test", lambda: (True, ""), fetch)

@@ -52,7 +52,7 @@ def write_idx_folder(folder: Path, arrays: dict[str, np.ndarray], names: dict[st
 
 
 def parts_of(**changes: np.ndarray) -> RawArrays:
-    return RawArrays.of_one_file(small_arrays() | changes, file="F", origin="a test")
+    return RawArrays.of_one_file(small_arrays() | changes, "a test", file="F")
 
 
 # --- IDX ---

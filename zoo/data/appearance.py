@@ -157,7 +157,7 @@ def _places(ink: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     A centre of mass counts pixels from 0, as MNIST's does: its middle is 14 of 28, half a pixel from that of the edges.
     """
     inked = np.asarray(ink > INK)
-    edges = [_extent(np.asarray(inked.any(axis=axis))) for axis in (2, 1)]
+    edges = [extent(np.asarray(inked.any(axis=axis))) for axis in (2, 1)]
     middles = np.array(ink.shape[1:])[:, None] / 2
     weights = ink.astype(np.float64)
     mass = weights.sum(axis=(1, 2))
@@ -167,8 +167,8 @@ def _places(ink: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     return longest, {name: np.abs(centres - middles).max(axis=0) for name, centres in off.items()}
 
 
-def _extent(inked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where each row of (N, L) begins and ends to hold ink."""
+def extent(inked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first index of ink in each row of bool (N, L), and the one after the last."""
     return inked.argmax(axis=1), inked.shape[1] - inked[:, ::-1].argmax(axis=1)
 
 

@@ -21,7 +21,7 @@ from zoo.data.manifest import Manifest
 from zoo.data.progress import Announce, say_nothing
 from zoo.data.scanning import values_in
 from zoo.data.sources.source import DatasetInfo, Entry, Job, SourceStatus, accept, fetch_first
-from zoo.data.sources.tfds import configurations, download_source, known_names, prepared_folder, prepared_source
+from zoo.data.sources.tfds import configurations, known_names, prepared_folder, tfds_sources
 from zoo.errors import DataError, DigestError, UnknownNameError, suggestion
 
 
@@ -37,10 +37,7 @@ NAME_RULE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)?")
 
 
 def load(
-    name: str = "mnist",
-    *,
-    data_dir: str | PathLike[str] | None = None,
-    announce: Announce | None = None,
+    name: str = "mnist", *, data_dir: str | PathLike[str] | None = None, announce: Announce | None = None
 ) -> Dataset:
     """Return the data set `name`, every byte of it checked.
 
@@ -52,8 +49,7 @@ def load(
     zoo's own form. Derived data sets, as scenes are from MNIST, are made anew.
 
     Raises `DigestError` if cached bytes, or files given as MNIST, are not the published ones;
-    `UnknownNameError` if nothing is called `name`; `DataError` if no source has it, listing what each
-    said.
+    `UnknownNameError` if nothing is called `name`; `DataError` if no source has it, listing what each said.
     """
     tell = announce or say_nothing
     entry = _entry(name)
@@ -67,12 +63,7 @@ def load(
         return _read_again(entry, tell, damage)
 
 
-def prepare(
-    name: str,
-    *,
-    data_dir: str | PathLike[str] | None = None,
-    announce: Announce | None = None,
-) -> Path:
+def prepare(name: str, *, data_dir: str | PathLike[str] | None = None, announce: Announce | None = None) -> Path:
     """Put the data set `name` into the cache, verified, and return its folder there.
 
     A sound cache entry is left as it is; a damaged one is replaced. With `data_dir`, those files replace
@@ -128,9 +119,8 @@ def _entry(name: str) -> Entry:
         return CATALOG[name]
     if not NAME_RULE.fullmatch(name):
         raise _unknown(name, [])
-    sources = (prepared_source(name), download_source(name)) if name.partition("/")[0].isidentifier() else ()
-    info = DatasetInfo(name, "from TensorFlow Datasets", 0, (0, 0, 0), 0, 0, needs_network=True)
-    return Entry(info, sources)
+    sources = tfds_sources(name) if name.partition("/")[0].isidentifier() else ()
+    return Entry(DatasetInfo(name, "from TensorFlow Datasets", needs_network=True), sources)
 
 
 def _unknown(name: str, others: list[str]) -> UnknownNameError:
@@ -149,26 +139,25 @@ def _read_cached(entry: Entry) -> Dataset | None:
 
 
 def _obtain(entry: Entry, tell: Announce) -> Dataset:
-    """Fetch what is not cached, once: another process may have done it while this one waited for the lock."""
+    """Fetch what is not cached, once: another process may have done it while this one waited for the lock.
+
+    Where it cannot be written to the cache, it is returned as it was fetched.
+    """
     _require_known(entry)
+    fetched = None
     try:
         with cache.locked(entry.name, tell) as staging:
-            cached = _read_cached(entry)
-            return cached or _keep(_fetch(entry, Job(tell, staging)), staging, entry, tell)
+            if cached := _read_cached(entry):
+                return cached
+            fetched = _fetch(entry, Job(tell, staging))
+            cache.write(fetched, staging)
+            return _read_cached(entry) or fetched
     except cache.CacheError as error:
         tell(f"{error} {entry.name} is held in memory for this run only.")
+    if fetched is not None:
+        return fetched
     with tempfile.TemporaryDirectory(prefix="zoo-") as scratch:
         return _fetch(entry, Job(tell, Path(scratch)))
-
-
-def _keep(dataset: Dataset, staging: Path, entry: Entry, tell: Announce) -> Dataset:
-    """Write `dataset` to the cache and return it from there; where that fails, return it as it is."""
-    try:
-        cache.write(dataset, staging)
-    except cache.CacheError as error:
-        tell(f"{error} {entry.name} is held in memory for this run only.")
-        return dataset
-    return _read_cached(entry) or dataset
 
 
 def _read_again(entry: Entry, tell: Announce, damage: DigestError) -> Dataset:
@@ -239,17 +228,17 @@ def _user_dataset(entry: Entry, path: Path, tell: Announce, *, strict: bool) -> 
 
 def _cached_info(name: str) -> DatasetInfo:
     """Return what the manifest of a cached data set says; a damaged one is listed too, so that it is seen."""
-    blank = DatasetInfo(name, "", 0, (0, 0, 0), 0, 0, needs_network=False, cached=True)
     try:
         manifest = Manifest.read(cache.entry_folder(name))
     except DataError:
-        return replace(blank, description="damaged; run zoo data verify")
+        return DatasetInfo(name, "damaged; run zoo data verify", cached=True)
     height, width, *channels = manifest.arrays["train_images"].shape[1:]
-    return replace(
-        blank,
+    return DatasetInfo(
+        name=name,
         description=f"from {manifest.origin}",
         num_classes=len(manifest.class_names),
         image_shape=(height, width, channels[0] if channels else 1),
         train_size=manifest.arrays["train_images"].shape[0],
         test_size=manifest.arrays["test_images"].shape[0],
+        cached=True,
     )

@@ -18,6 +18,7 @@ from zoo.errors import DataError
 if TYPE_CHECKING:
     import tensorflow as tf
 
+Names = tuple[str, ...]  # of classes, in the order that labels count them
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 SIDES = ("train", "validation", "test")
 ANNOTATIONS = ("boxes", "masks", "instances")  # what a split of scenes has beside images, as far as it is known
@@ -52,6 +53,11 @@ class Split:
         """How many objects each image shows, int64 (N,): those in `boxes`; without boxes, one."""
         return np.ones(len(self), np.int64) if self.boxes is None else (self.boxes[..., 0] >= 0).sum(axis=1)
 
+    @property
+    def annotations(self) -> dict[str, np.ndarray]:
+        """Those of boxes, masks and instances that are known, by name."""
+        return {kind: array for kind in ANNOTATIONS if (array := getattr(self, kind)) is not None}
+
     def take(self, rows: np.ndarray | slice) -> Split:
         """Return the images of these rows, with everything that is known about them."""
         return Split(**{name: value[rows] for name, value in vars(self).items() if value is not None})
@@ -70,7 +76,7 @@ class Dataset:
     name: str
     train: Split
     test: Split
-    class_names: tuple[str, ...]
+    class_names: Names
     source: str
     digests: Mapping[str, str]
     validation: Split | None = None
@@ -98,8 +104,7 @@ class Dataset:
             raise DataError(f"{self.name} has no split '{split}'. Use 'train' or 'test'.")
         import tensorflow as tf
 
-        annotations = {kind: array for kind in ANNOTATIONS if (array := getattr(chosen, kind)) is not None}
-        targets = annotations if chosen.labels is None else chosen.labels
+        targets = chosen.annotations if chosen.labels is None else chosen.labels
         batches = tf.data.Dataset.from_tensor_slices((chosen.images, targets))
         if shuffle_seed is not None:
             batches = batches.shuffle(len(chosen), seed=shuffle_seed, reshuffle_each_iteration=True)
@@ -137,15 +142,17 @@ class RawArrays:
     arrays: Mapping[str, np.ndarray]
     origin: str
     files: Mapping[str, str]
-    class_names: tuple[str, ...] | None = None
+    class_names: Names | None = None
 
     @classmethod
-    def of_one_file(cls, arrays: Mapping[str, np.ndarray], *, file: str, origin: str) -> RawArrays:
-        """Return the arrays of a single file that holds all four."""
-        return cls(arrays, origin, {key: f"{key} in {file}" for key in ARRAYS})
+    def of_one_file(
+        cls, arrays: Mapping[str, np.ndarray], origin: str, *, file: str = "", class_names: Names | None = None
+    ) -> RawArrays:
+        """Return the arrays of a single file that holds all of them; it is called as its origin is, or `file`."""
+        return cls(arrays, origin, {key: f"{key} in {file or origin}" for key in arrays}, class_names)
 
 
-def assemble(name: str, raw: RawArrays, class_names: tuple[str, ...] | None = None) -> Dataset:
+def assemble(name: str, raw: RawArrays, class_names: Names | None = None) -> Dataset:
     """Check raw arrays and return them as a `Dataset`.
 
     Raises `DataError`, naming the file, unless images are uint8 (N, H, W) or (N, H, W, C), labels are whole
@@ -158,8 +165,9 @@ def assemble(name: str, raw: RawArrays, class_names: tuple[str, ...] | None = No
     for side, split in splits.items():
         if train.images.shape[1:] != split.images.shape[1:]:
             raise DataError(
-                f"{raw.files['train_images']} holds images of {_size(train)} and "
-                f"{raw.files[f'{side}_images']} of {_size(split)}. Training and {side} images must have one size."
+                f"{raw.files['train_images']} holds images of {size_of(train.images)} and "
+                f"{raw.files[f'{side}_images']} of {size_of(split.images)}. "
+                f"Training and {side} images must have one size."
             )
     names = _names_of_scenes if train.labels is None else _names_of_classes
     return Dataset(
@@ -171,12 +179,10 @@ def assemble(name: str, raw: RawArrays, class_names: tuple[str, ...] | None = No
     )
 
 
-def _names_of_classes(
-    name: str, raw: RawArrays, splits: Mapping[str, Split], class_names: tuple[str, ...] | None
-) -> tuple[str, ...]:
+def _names_of_classes(name: str, raw: RawArrays, splits: Mapping[str, Split], wanted: Names | None) -> Names:
     """Return the names of the classes that labels count: numbers where nobody names them."""
     highest = max(int(split.labels.max()) for split in splits.values() if split.labels is not None)
-    names = class_names or raw.class_names or tuple(str(label) for label in range(highest + 1))
+    names = wanted or raw.class_names or tuple(str(label) for label in range(highest + 1))
     if highest >= len(names):
         raise DataError(
             f"{name} has label {highest}, but only {len(names)} classes. Labels must be 0..{len(names) - 1}."
@@ -184,11 +190,9 @@ def _names_of_classes(
     return names
 
 
-def _names_of_scenes(
-    name: str, raw: RawArrays, splits: Mapping[str, Split], class_names: tuple[str, ...] | None
-) -> tuple[str, ...]:
+def _names_of_scenes(name: str, raw: RawArrays, splits: Mapping[str, Split], wanted: Names | None) -> Names:
     """Return the names of the classes that objects have."""
-    if class_names is not None or raw.class_names is None:
+    if wanted is not None or raw.class_names is None:
         raise DataError(
             f"{raw.files['train_images']} holds boxes or masks, and {name} is a data set of images with one label "
             "each. Give it a name of its own: --dataset NAME."
@@ -213,7 +217,7 @@ def plain_arrays(train: Split, test: Split, validation: Split | None = None) -> 
         if split is not None:
             labels = split.object_counts if split.labels is None else split.labels
             arrays |= {f"{side}_images": _plain_images(split.images), f"{side}_labels": _plain_labels(labels)}
-            arrays |= {f"{side}_{kind}": array for kind in ANNOTATIONS if (array := getattr(split, kind)) is not None}
+            arrays |= {f"{side}_{kind}": array for kind, array in split.annotations.items()}
     return arrays
 
 
@@ -282,5 +286,6 @@ def _checked_labels(labels: np.ndarray, file: str) -> np.ndarray:
     return labels
 
 
-def _size(split: Split) -> str:
-    return "x".join(str(length) for length in split.images.shape[1:])
+def size_of(images: np.ndarray) -> str:
+    """Return height, width and channels of images (N, H, W, C) in words."""
+    return "x".join(str(length) for length in images.shape[1:])

@@ -65,6 +65,17 @@ def padded(objects: Sequence[np.ndarray] | np.ndarray, most: int) -> np.ndarray:
     return boxes
 
 
+def class_masks(boxes: np.ndarray, instances: np.ndarray) -> np.ndarray:
+    """Return the class of each pixel counted from 1, uint8 (N, H, W); 0 is the background.
+
+    Args:
+        boxes: float32 (N, M, 5), the class first.
+        instances: uint8 (N, H, W), rows of `boxes` counted from 1.
+    """
+    classes = np.concatenate([np.zeros((len(boxes), 1)), boxes[..., 0] + 1], axis=1).astype(np.uint8)
+    return classes[np.arange(len(classes))[:, None, None], instances]
+
+
 def most_objects(counts: Sequence[int], where: str) -> int:
     """Return how many rows each image needs, at least one. Raises `DataError` for more objects than can be numbered."""
     most = max(1, *counts)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from zoo.data.dataset import Names
 from zoo.errors import DataError
 
-Names = tuple[str, ...]
 SHOWN = 6  # classes named in a note before it breaks off
 MOST_CLASSES = 1 << 20  # numbers beyond are taken for names, such as identities: a network has an output per class
 

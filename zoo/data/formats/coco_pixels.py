@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo.data.formats.annotated import Size, padded, resized
+from zoo.data.formats.annotated import Size, class_masks, padded, resized
 from zoo.data.formats.coco_json import Picture
 from zoo.data.formats.segmentations import decode_segmentation
 from zoo.data.image_files import open_image
@@ -78,9 +78,7 @@ def decode(pictures: Sequence[Picture], size: Size, channels: int, most: int, ma
     if not masked:
         return arrays
     instances = np.stack([_instances(picture, size) for picture in pictures])
-    classes = np.concatenate([np.zeros((len(boxes), 1)), boxes[..., 0] + 1], axis=1).astype(np.uint8)
-    masks = classes[np.arange(len(classes))[:, None, None], instances]
-    return arrays | {"masks": masks, "instances": instances}
+    return arrays | {"masks": class_masks(boxes, instances), "instances": instances}
 
 
 @contextlib.contextmanager

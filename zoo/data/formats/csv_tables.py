@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.data.dataset import require_small
-from zoo.data.formats.found import Format, Found
+from zoo.data.formats.found import Format, Found, letters
 from zoo.data.progress import Announce
 from zoo.errors import DataError
 
@@ -70,7 +70,7 @@ def find_tables(folder: Path, name: str) -> dict[str, Path]:
 
 
 def _the_one(paths: list[Path], name: str, folder: Path) -> Path:
-    named = [path for path in paths if _letters(name) in _letters(path.stem)]
+    named = [path for path in paths if letters(name) in letters(path.stem)]
     if len(paths) > 1 and len(named) != 1:
         listed = " and ".join(path.name for path in paths)
         raise DataError(
@@ -78,10 +78,6 @@ def _the_one(paths: list[Path], name: str, folder: Path) -> Path:
             f"--dataset {re.sub('[-_]?(train|test|val).*', '', paths[0].stem) or 'NAME'}."
         )
     return (named if len(paths) > 1 else paths)[0]
-
-
-def _letters(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def read_tables(files: dict[str, Path], origin: str) -> Found:
@@ -118,7 +114,7 @@ def _form(path: Path) -> _Form:
         )
     if form.header is None:
         return form
-    names = [_letters(cell) for cell in first]
+    names = [letters(cell) for cell in first]
     label = next((number for number, cell in enumerate(names) if cell in LABEL_NAMES), None)
     index = next((n for n, cell in enumerate(names) if cell in INDEX_NAMES and not _is_number(first[n])), None)
     return replace(form, label=label, index=index)

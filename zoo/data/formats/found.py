@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from zoo.data.dataset import SIDES, RawArrays, require_small
-from zoo.data.formats.class_labels import Names, to_labels
+from zoo.data.dataset import SIDES, Names, RawArrays, require_small
+from zoo.data.formats.class_labels import to_labels
 from zoo.data.formats.pixels import to_pixels
 from zoo.data.progress import Announce
 from zoo.errors import DataError
@@ -115,6 +116,11 @@ class Format:
     order: int
     read: Callable[[Path, str, Announce], Found | RawArrays | None]
     what: str = ""
+
+
+def letters(name: str) -> str:
+    """Return a name's letters and digits alone, in small letters: what is compared to find a data set's own files."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _hold_out(

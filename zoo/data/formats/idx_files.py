@@ -15,7 +15,7 @@ from pathlib import Path
 
 from zoo.data import dataset
 from zoo.data.dataset import ARRAYS
-from zoo.data.formats.found import Format, Found
+from zoo.data.formats.found import Format, Found, letters
 from zoo.data.formats.idx import read_idx
 from zoo.data.progress import Announce
 from zoo.errors import DataError
@@ -50,7 +50,7 @@ def _read_below(path: Path, name: str, _announce: Announce) -> Found | None:
     folders = [folder for folder in _below(path, DEPTH) if _sets(folder)] if path.is_dir() else []
     if not folders:
         return None
-    named = [folder for folder in folders if _letters(name) in map(_letters, folder.relative_to(path).parts)]
+    named = [folder for folder in folders if letters(name) in map(letters, folder.relative_to(path).parts)]
     if len(folders) > 1 and len(named) != 1:
         listed = " and ".join(str(folder) for folder in folders)
         raise DataError(f"There are IDX files in {listed}. Choose one: --data-dir {folders[0]}.")
@@ -115,7 +115,7 @@ def _sets(folder: Path) -> dict[str, dict[str, Path]]:
 def _chosen(sets: dict[str, dict[str, Path]], name: str, folder: Path) -> str:
     if "" in sets or not sets:
         return ""
-    named = [one for one in sets if _letters(name) in (_letters(one), _letters(one).removeprefix("emnist"))]
+    named = [one for one in sets if letters(name) in (letters(one), letters(one).removeprefix("emnist"))]
     if len(sets) > 1 and len(named) != 1:
         listed = ", ".join(one.rstrip("-_.") for one in sets)
         raise DataError(
@@ -134,10 +134,6 @@ def _written(mapping: Path) -> dict[int, str]:
         return {label: "".join(map(chr, codes)) for label, *codes in rows}
     except (OSError, ValueError, OverflowError) as error:
         raise DataError(f"{mapping} cannot be read ({error}). Fetch it again, or take it away.") from error
-
-
-def _letters(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 IDX = Format(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
+from zoo.data.formats.coco_files import WORDS
 from zoo.data.formats.found import Format
 from zoo.data.progress import Announce
 from zoo.errors import DataError
@@ -18,8 +19,8 @@ def _refuse(path: Path, _name: str, _announce: Announce) -> None:
     if not path.is_dir():
         return
     sides = {folder.name.lower(): folder for folder in path.iterdir() if folder.is_dir()}
-    train = next((sides[word] for word in ("train", "training") if word in sides), None)
-    test = next((sides[word] for word in ("test", "val", "valid", "validation") if word in sides), None)
+    train = next((sides[word] for word in WORDS["train"] if word in sides), None)
+    test = next((sides[word] for word in WORDS["test"] if word in sides), None)
     classes = [folder.name for folder in sorted((train or path).iterdir()) if _holds_pictures(folder)]
     if not classes and not _holds_pictures(path):
         return

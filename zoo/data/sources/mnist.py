@@ -6,9 +6,10 @@ and 10,000 to test on, 28x28 pixels, uint8, 0 is paper and 255 ink.
 
 from __future__ import annotations
 
+from zoo.data.formats.archives import read_npz
 from zoo.data.sources import mirror
-from zoo.data.sources.source import DatasetInfo, Entry, keras_folder, npz_source
-from zoo.data.sources.tfds import download_source, prepared_source
+from zoo.data.sources.source import DatasetInfo, Entry, keras_folder, local_source
+from zoo.data.sources.tfds import tfds_sources
 
 # SHA-256 of the four published files, unzipped.
 PUBLISHED = {
@@ -32,9 +33,8 @@ MNIST = Entry(
     ),
     # The cache and --data-dir come before these, for every data set alike (catalog.py).
     sources=(
-        npz_source("copy kept by Keras", lambda: keras_folder() / "mnist.npz"),
-        prepared_source("mnist", published_order=True),
-        download_source("mnist", published_order=True),
+        local_source("copy kept by Keras", lambda: keras_folder() / "mnist.npz", read_npz),
+        *tfds_sources("mnist", published_order=True),
         mirror.SOURCE,
     ),
     published=PUBLISHED,

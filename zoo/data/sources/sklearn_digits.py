@@ -47,7 +47,7 @@ def fetch(_: Job) -> RawArrays:
         "test_images": images[test],
         "test_labels": found.target[test],
     }
-    return RawArrays.of_one_file(arrays, file="scikit-learn's digits", origin="scikit-learn's digits")
+    return RawArrays.of_one_file(arrays, "scikit-learn's digits")
 
 
 def _enlarged(image: np.ndarray) -> np.ndarray:

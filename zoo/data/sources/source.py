@@ -7,10 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zoo.data.dataset import Dataset, RawArrays, assemble
-from zoo.data.formats.archives import read_npz
+from zoo.data.dataset import Dataset, Names, RawArrays, assemble
 from zoo.data.formats.found import Found
-from zoo.data.formats.idx_files import read_idx_folder
 from zoo.data.progress import Announce
 from zoo.errors import DataError, DigestError
 
@@ -50,11 +48,11 @@ class DatasetInfo:
 
     name: str
     description: str
-    num_classes: int
-    image_shape: tuple[int, int, int]
-    train_size: int
-    test_size: int
-    needs_network: bool
+    num_classes: int = 0
+    image_shape: tuple[int, int, int] = (0, 0, 0)
+    train_size: int = 0
+    test_size: int = 0
+    needs_network: bool = False
     license: str = ""
     url: str = ""
     cached: bool = False
@@ -71,7 +69,7 @@ class Entry:
     info: DatasetInfo
     sources: Sequence[Source] = ()
     published: Mapping[str, str] = field(default_factory=dict)
-    class_names: tuple[str, ...] | None = None
+    class_names: Names | None = None
     only_published: bool = False
     base: str = ""
     derive: Callable[[Dataset], Dataset] | None = None
@@ -121,23 +119,15 @@ def keras_folder() -> Path:
     return (Path(home) if home else Path.home() / ".keras") / "datasets"
 
 
-def npz_source(name: str, path: Callable[[], Path]) -> Source:
-    """Return a source that reads an `.npz` file, where there is one."""
-    return _local_source(name, path, read_npz)
+def local_source(name: str, path: Callable[[], Path], read: Callable[[Path], Found]) -> Source:
+    """Return a source that reads a file or folder of this machine, where there is one."""
 
-
-def idx_source(name: str, folder: Callable[[], Path]) -> Source:
-    """Return a source that reads the four IDX files of a folder, where there is one."""
-    return _local_source(name, folder, read_idx_folder)
-
-
-def _local_source(name: str, path: Callable[[], Path], reader: Callable[[Path], Found]) -> Source:
     def status() -> tuple[bool, str]:
         return path().exists(), f"{path()}" if path().exists() else f"no {path()}"
 
     def fetch(_: Job) -> RawArrays:
         if not path().exists():
             raise DataError(f"no {path()}")
-        return reader(path()).as_it_is()
+        return read(path()).as_it_is()
 
     return Source(name, status, fetch)

@@ -12,12 +12,13 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from zoo.data.dataset import RawArrays, require_small
+from zoo.data.dataset import RawArrays, require_small, size_of
 from zoo.data.progress import fetching
 from zoo.data.sources.network import unreachable_because
 from zoo.data.sources.source import Job, Source
@@ -60,48 +61,37 @@ def known_names() -> list[str]:
     """
     if not installed():
         return []
-    with _tfds_errors("its list of names"), _quiet():
-        import tensorflow_datasets
-
+    with _library("its list of names") as tensorflow_datasets:
         return list(tensorflow_datasets.list_builders(with_community_datasets=False))
 
 
 def configurations(name: str) -> tuple[str, ...]:
     """Return the names of the configurations of the data set `name`, which TFDS must know. Asks no network."""
-    with _tfds_errors(name), _quiet():
-        import tensorflow_datasets
-
+    with _library(name) as tensorflow_datasets:
         return tuple(tensorflow_datasets.builder_cls(name).builder_configs)
 
 
-def prepared_source(name: str, *, published_order: bool = False) -> Source:
-    """Return the source that reads `name` from TFDS' own folder, where it was prepared before."""
+def tfds_sources(name: str, *, published_order: bool = False) -> tuple[Source, Source]:
+    """Return the sources of `name`: TFDS' own folder, where it was prepared before, and its download into it."""
 
-    def status() -> tuple[bool, str]:
+    def prepared() -> tuple[bool, str]:
         folder = prepared_folder(name)
         return (True, str(folder)) if folder else (False, f"no {tfds_folder() / name}")
 
-    def fetch(_: Job) -> RawArrays:
+    def read(_: Job) -> RawArrays:
         folder = prepared_folder(name)
         if folder is None:
             raise DataError(f"no {tfds_folder() / name}")
         return read_prepared(name, folder, published_order=published_order)
 
-    return Source("prepared by TensorFlow Datasets", status, fetch)
+    def downloads() -> tuple[bool, str]:
+        known = installed()
+        return known, f"needs {HOST}, asked when needed" if known else "tensorflow-datasets is not installed"
 
-
-def download_source(name: str, *, published_order: bool = False) -> Source:
-    """Return the source that lets TFDS download and prepare `name` in its own folder."""
-
-    def status() -> tuple[bool, str]:
-        if not installed():
-            return False, "tensorflow-datasets is not installed"
-        return True, f"needs {HOST}, asked when needed"
-
-    def fetch(job: Job) -> RawArrays:
-        return download(name, job, published_order=published_order)
-
-    return Source("download by TensorFlow Datasets", status, fetch)
+    return (
+        Source("prepared by TensorFlow Datasets", prepared, read),
+        Source("download by TensorFlow Datasets", downloads, partial(download, name, published_order=published_order)),
+    )
 
 
 def read_prepared(name: str, folder: Path, *, published_order: bool = False) -> RawArrays:
@@ -111,9 +101,7 @@ def read_prepared(name: str, folder: Path, *, published_order: bool = False) -> 
     of images, all of one size, with one label each, nor one of scenes (see `tfds_scenes`), or if it is too
     large to hold in memory.
     """
-    with _tfds_errors(name), _quiet():
-        import tensorflow_datasets
-
+    with _library(name) as tensorflow_datasets:
         return _read(tensorflow_datasets.builder_from_directory(str(folder)), name, published_order)
 
 
@@ -130,13 +118,8 @@ def download(name: str, job: Job, *, published_order: bool = False) -> RawArrays
         raise DataError(reason)
     if name.partition("/")[0] not in known_names():
         raise DataError(f"it knows no '{name}'")
-    with (
-        fetching(f"Fetching {name} with TensorFlow Datasets", None, job.announce),
-        _tfds_errors(name),
-        _quiet(),
-    ):
-        import tensorflow_datasets
-
+    fetching_it = fetching(f"Fetching {name} with TensorFlow Datasets", None, job.announce)
+    with fetching_it, _library(name) as tensorflow_datasets:
         tensorflow_datasets.disable_progress_bar()
         builder = tensorflow_datasets.builder(name, data_dir=str(tfds_folder()))
         if not has_annotations(builder.info):
@@ -157,12 +140,8 @@ def _read(builder: Any, name: str, published_order: bool) -> RawArrays:
         if published_order:
             images, labels = _unshuffled(images, split), _unshuffled(labels, split)
         arrays |= {f"{side}_images": images, f"{side}_labels": labels}
-    return RawArrays(
-        arrays=arrays,
-        origin=f"TensorFlow Datasets {builder.info.full_name}",
-        files={key: f"{key} of TensorFlow Datasets {builder.info.full_name}" for key in arrays},
-        class_names=tuple(builder.info.features[label_key].names),
-    )
+    whole = f"TensorFlow Datasets {builder.info.full_name}"
+    return RawArrays.of_one_file(arrays, whole, class_names=tuple(builder.info.features[label_key].names))
 
 
 def _collect(builder: Any, split: str, image_key: str, label_key: str, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -181,8 +160,8 @@ def _collect(builder: Any, split: str, image_key: str, label_key: str, name: str
             images = np.empty((count, *found.shape[1:]), found.dtype)
         if found.shape[1:] != images.shape[1:]:
             raise DataError(
-                f"Image {filled} in split '{split}' of {name} is {_size(found)}, the first is "
-                f"{_size(images)}. Images must all have one size; resize them and give them with --data-dir."
+                f"Image {filled} in split '{split}' of {name} is {size_of(found)}, the first is "
+                f"{size_of(images)}. Images must all have one size; resize them and give them with --data-dir."
             )
         images[filled : filled + len(found)] = found
         labels[filled : filled + len(more)] = more
@@ -234,29 +213,24 @@ def _splits(info: Any, name: str) -> tuple[str, str]:
     return "train", held_out
 
 
-def _size(images: np.ndarray) -> str:
-    return "x".join(str(length) for length in images.shape[1:])
-
-
 def _version(folder: Path) -> tuple[int, ...]:
     numbers = folder.name.split(".")
     return tuple(int(number) for number in numbers) if all(number.isdigit() for number in numbers) else ()
 
 
 @contextlib.contextmanager
-def _tfds_errors(name: str) -> Iterator[None]:
-    """Turn whatever TFDS raises into one line. Ctrl-C is no `Exception` and passes."""
+def _library(name: str) -> Iterator[Any]:
+    """Import TFDS, and turn whatever it raises into one line. Ctrl-C is no `Exception` and passes.
+
+    What TFDS prints goes to stderr: stdout belongs to results.
+    """
     try:
-        yield
+        with contextlib.redirect_stdout(sys.stderr):
+            import tensorflow_datasets
+
+            yield tensorflow_datasets
     except DataError:
         raise
     except Exception as error:
         first_line = (str(error).strip().splitlines() or [""])[0]
         raise DataError(f"TensorFlow Datasets could not read {name} ({type(error).__name__}: {first_line})") from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Send what TFDS prints to stderr: stdout belongs to results."""
-    with contextlib.redirect_stdout(sys.stderr):
-        yield

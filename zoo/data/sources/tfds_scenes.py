@@ -57,12 +57,8 @@ def read_scenes(builder: Any, name: str, splits: Mapping[str, str]) -> RawArrays
     if key is not None:
         most = max(arrays[f"{side}_boxes"].shape[1] for side in splits)
         arrays |= {f"{side}_boxes": padded(arrays[f"{side}_boxes"], most) for side in splits}
-    return RawArrays(
-        arrays=arrays,
-        origin=f"TensorFlow Datasets {info.full_name}",
-        files={key: f"{key} of TensorFlow Datasets {info.full_name}" for key in arrays},
-        class_names=PET_CLASSES if key is None else tuple(info.features[key].feature["label"].names),
-    )
+    names = PET_CLASSES if key is None else tuple(info.features[key].feature["label"].names)
+    return RawArrays.of_one_file(arrays, f"TensorFlow Datasets {info.full_name}", class_names=names)
 
 
 def _objects_key(features: Mapping[str, Any]) -> str | None:
