@@ -20,23 +20,16 @@ SEED = 0  # of the draw
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """Arrays as the user's files hold them, `train_images`, `train_labels` and so on, as far as there are any.
+class Found(RawArrays):
+    """Arrays as the user's files hold them: not all of them need be there, nor be images of uint8 and labels from 0.
 
-    `files` says for each where it was read. `written` is what numbers in the labels stand for, where a file says so;
-    `transposed`, whether rows and columns of the images are exchanged; `notes`, what the reader has understood.
+    `written` is what numbers in the labels stand for, where a file says so; `transposed`, whether rows and columns of
+    the images are exchanged; `notes`, what the reader has understood.
     """
 
-    arrays: Mapping[str, np.ndarray]
-    origin: str
-    files: Mapping[str, str]
     written: Mapping[int, str] = field(default_factory=dict)
     transposed: bool = False
     notes: tuple[str, ...] = ()
-
-    def as_it_is(self) -> RawArrays:
-        """Return the arrays unchanged, as those of published files are."""
-        return RawArrays(self.arrays, self.origin, self.files)
 
     def understood(self, class_names: Names | None, announce: Announce) -> RawArrays:
         """Return images as uint8 and labels as numbers from 0, and announce what that took, if anything.
@@ -50,7 +43,7 @@ class Found:
         require_small(sum(array.nbytes for array in complete.values()), self.origin)
         images, of_images = to_pixels(*self._side_by_side(complete, "images"), transposed=self.transposed)
         labels, names, of_labels = to_labels(
-            *self._side_by_side(complete, "labels"), class_names=class_names, written=self.written
+            *self._side_by_side(complete, "labels"), class_names=class_names or self.class_names, written=self.written
         )
         self._check_pairs(images, labels)
         notes += of_images + of_labels
@@ -114,7 +107,7 @@ class Format:
     """
 
     order: int
-    read: Callable[[Path, str, Announce], Found | RawArrays | None]
+    read: Callable[[Path, str, Announce], RawArrays | None]
     what: str = ""
 
 

@@ -56,7 +56,7 @@ def read_user_files(
     return found.understood(class_names, tell) if isinstance(found, Found) else found
 
 
-def _read(path: Path, name: str, announce: Announce) -> Found | RawArrays:
+def _read(path: Path, name: str, announce: Announce) -> RawArrays:
     formats = sorted(values_in("zoo.data.formats", Format), key=lambda each: each.order)
     is_read = ", or ".join(each.what for each in formats if each.what)
     if not path.is_file() and not path.is_dir():

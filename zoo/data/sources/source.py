@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zoo.data.dataset import Dataset, Names, RawArrays, assemble
-from zoo.data.formats.found import Found
 from zoo.data.progress import Announce
 from zoo.errors import DataError, DigestError
 
@@ -119,7 +118,7 @@ def keras_folder() -> Path:
     return (Path(home) if home else Path.home() / ".keras") / "datasets"
 
 
-def local_source(name: str, path: Callable[[], Path], read: Callable[[Path], Found]) -> Source:
+def local_source(name: str, path: Callable[[], Path], read: Callable[[Path], RawArrays]) -> Source:
     """Return a source that reads a file or folder of this machine, where there is one."""
 
     def status() -> tuple[bool, str]:
@@ -128,6 +127,6 @@ def local_source(name: str, path: Callable[[], Path], read: Callable[[Path], Fou
     def fetch(_: Job) -> RawArrays:
         if not path().exists():
             raise DataError(f"no {path()}")
-        return read(path()).as_it_is()
+        return read(path())
 
     return Source(name, status, fetch)
