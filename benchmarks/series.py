@@ -46,7 +46,7 @@ ENSEMBLE = (("marathon", 0), ("marathon", 1), ("marathon", 2), ("vgg_small", 0),
 def work(names: Sequence[str], dataset: str) -> list[tuple[str, str]]:
     """Return the models and recipes of the series, the cheap ones first: those that the dataset has targets for."""
     own = [registry.get(name) for name in registry.built_ins()]
-    small = sorted((spec for spec in own if not spec.takes_photographs), key=lambda spec: spec.macs or 0)
+    small = sorted((spec for spec in own if not spec.large_input), key=lambda spec: spec.macs or 0)
     scenes = dataset.startswith("mnist_scenes")
     chosen = [spec for spec in small if spec.recipe().dataset.startswith("mnist_scenes") == scenes]
     named = "fashion" if dataset == "fashion_mnist" else "default"

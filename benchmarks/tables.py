@@ -88,7 +88,7 @@ def published_table() -> list[str]:
     rows = []
     own = registry.built_ins()
     for spec in (registry.get(name) for name in registry.list_models() if name in own):
-        if spec.paper is None or not spec.takes_photographs:
+        if spec.paper is None or not spec.large_input:
             continue
         paper = _cited(spec)
         size = "x".join(map(str, spec.input_shape[:2]))
@@ -227,7 +227,7 @@ def scenes_table(record: Mapping[str, Any]) -> list[str]:
 def _small(task: str) -> list[tuple[str, str]]:
     """Return the models of a task that take small images, each with its default recipe."""
     specs = [registry.get(name) for name in registry.built_ins()]
-    return [(spec.name, "default") for spec in specs if spec.task == task and not spec.takes_photographs]
+    return [(spec.name, "default") for spec in specs if spec.task == task and not spec.large_input]
 
 
 def _by_recipe(record: Mapping[str, Any]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:

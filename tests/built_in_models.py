@@ -9,12 +9,12 @@ from zoo.spec import ModelSpec
 
 
 def _is_small(spec: ModelSpec) -> bool:
-    return not spec.takes_photographs and (spec.macs or 0) < 50e6
+    return not spec.large_input and (spec.macs or 0) < 50e6
 
 
 CLASSIFIERS = [name for name in registry.built_ins() if registry.get(name).task == "classification"]
 _OF_SCENES = sorted(set(registry.built_ins()) - set(CLASSIFIERS))
-SCENES = [name for name in _OF_SCENES if not registry.get(name).takes_photographs]
+SCENES = [name for name in _OF_SCENES if not registry.get(name).large_input]
 """Detectors and segmenters that learn scenes of digits."""
 LARGE_SCENES = sorted(set(_OF_SCENES) - set(SCENES))
 """Those at their papers' sizes."""

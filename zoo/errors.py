@@ -15,7 +15,7 @@ class ZooError(Exception):
 
 
 class UnknownNameError(ZooError, LookupError):
-    """A model, recipe, dataset or option name that nothing answers to."""
+    """A model, recipe, dataset or option name that nothing has."""
 
 
 class DuplicateModelError(ZooError, ValueError):

@@ -91,13 +91,13 @@ def find_models(patterns: Sequence[str]) -> list[str]:
     No plugin is imported: one that is broken gets its row in the result, and the others are measured.
 
     Raises:
-        UnknownNameError: a name or pattern that nothing answers to.
+        UnknownNameError: a name or pattern that no model has.
     """
     if not patterns:
         return [
             name
             for name in registry.list_models()
-            if registry.needs_import(name) or not registry.get(name).takes_photographs
+            if registry.needs_import(name) or not registry.get(name).large_input
         ]
     return list(dict.fromkeys(name for pattern in patterns for name in _matching(pattern)))
 

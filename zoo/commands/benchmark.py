@@ -57,7 +57,7 @@ def _bench_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def bench_command(
     ctx: click.Context, models: tuple[str, ...], source: Path | None, form: str, as_json: bool, **arguments: Any
 ) -> None:
-    """Measure how fast MODELS train and answer: names or wildcard patterns; if none, all but those for photographs.
+    """Measure how fast MODELS train and predict: names or wildcard patterns; if none, all but those for photographs.
 
     Each measurement is a process of its own, and takes turns with the others. With --until, how long a model takes
     to reach a test accuracy. Exits 1 if something could not be measured; its row says why.

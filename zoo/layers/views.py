@@ -1,8 +1,8 @@
-"""Several views of an image, answered as one: what is otherwise done around a network, as two layers of it.
+"""Several views of an image, their predictions averaged: what is otherwise done around a network, as two layers of it.
 
-Krizhevsky, Sutskever, Hinton 2012 (section 4.1) average a network's answers for ten crops of each test image. Here the
-views are the image itself and the image moved by a pixel, up, down, left and right. While a network trains, both layers
-hand on what they are given: training costs what it costs without them, inference five times as much.
+Krizhevsky, Sutskever, Hinton 2012 (section 4.1) average a network's predictions for ten crops of each test image. Here
+the views are the image itself and the image moved by a pixel, up, down, left and right. While a network trains, both
+layers hand on what they are given: training costs what it costs without them, inference five times as much.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def marathon(
     views: bool = True,
     dropout: float = 0.4,
 ) -> keras.Model:
-    """Marathon: the speedrun's layers, wider and one more, for as long as training pays; several views answered as one.
+    """Marathon: the speedrun's layers, wider and one more, for as long as training pays; several views averaged.
 
     Args:
         input_shape: (height, width, channels), at least 7x7.

@@ -92,7 +92,7 @@ class ModelSpec:
         return int(inspect.signature(self.builder).parameters["num_classes"].default)
 
     @property
-    def takes_photographs(self) -> bool:
+    def large_input(self) -> bool:
         """Whether its images are large by default: then a step, or a build, may take seconds."""
         return max(self.input_shape[:2]) > LARGEST_SMALL_SIDE
 

@@ -34,7 +34,7 @@ def confusion_figure(document: Document) -> Figure:
     """Draw the confusion matrix: truth in rows, predictions in columns, mistakes in orange.
 
     A mistake's colour goes by the logarithm of its count, and the diagonal has a pale one of its own, so that
-    9,900 right answers do not drown a hundred wrong ones.
+    9,900 right predictions do not drown a hundred wrong ones.
     """
     counts = np.array(document["confusion"])
     names = [shorten(printable(name), 14) for name in document["class_names"]]
@@ -163,7 +163,7 @@ def calibration_figure(document: Document) -> Figure | None:
     _percent_axis(axes, "x")
     _percent_axis(axes, "y")
     _percent_axis(below, "x")
-    _titles(axes, "Calibration", "", "share of right answers, with 95% intervals; dashed: as often right as it says")
+    _titles(axes, "Calibration", "", "fraction of right predictions, with 95% intervals; dashed: perfect calibration")
     below.text(
         0, 1.1, "images, logarithmic scale", transform=below.transAxes, fontsize=8.5, fontfamily=FONT, color=QUIET
     )

@@ -77,7 +77,7 @@ def _headline(document: Document) -> str:
     return (
         f'<p class="eyebrow">Evaluation on the test images of {text(document["dataset"])}</p>'
         f"<h1>{text(document['model'])}</h1>"
-        f'<div class="answer"><div class="big" aria-label="accuracy {big}%">{big}<small> %</small></div>'
+        f'<div class="headline"><div class="big" aria-label="accuracy {big}%">{big}<small> %</small></div>'
         f"<p>{sentence}</p></div>"
         + "".join(f'<p class="warning" role="note">{warning}</p>' for warning in _warnings(document))
         + _figures(document)
@@ -88,7 +88,7 @@ def _warnings(document: Document) -> list[str]:
     warnings = []
     if document["non_finite_images"]:
         warnings.append(
-            f"{document['non_finite_images']:,} images were answered with numbers that are not finite: training "
+            f"{document['non_finite_images']:,} images have outputs that are not finite numbers: training "
             "diverged, so there is nothing more to measure. Train again with a lower learning rate."
         )
     if document["same_data"] is False:

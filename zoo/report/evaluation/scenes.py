@@ -79,7 +79,7 @@ def _headline(model: str, dataset: str, said: Document) -> str:
     figures = "".join(f"<div><dt>{text(name)}</dt><dd>{value}</dd></div>" for name, value in rows)
     return (
         f'<p class="eyebrow">Evaluation on the test images of {text(dataset)}</p><h1>{text(model)}</h1>'
-        f'<div class="answer"><div class="big">{big[:-1]}<small> %</small></div><p>{text(first[1])}</p></div>'
+        f'<div class="headline"><div class="big">{big[:-1]}<small> %</small></div><p>{text(first[1])}</p></div>'
         f'<dl class="figures">{figures}</dl>'
     )
 

@@ -190,8 +190,8 @@ def calibration(document: Document, drawing: str) -> str:
         slightly = "slightly " if abs(confidence - accuracy) < SLIGHT else ""
         verdict = f"{slightly}{'too sure of itself' if confidence > high else 'too modest'}"
     words = (
-        f"On average it gives its answers a probability of {percent(confidence)}, and {percent(accuracy)} of them are "
-        f"right: it is <b>{verdict}</b>. Bin by bin, the two differ by "
+        f"On average it gives its predictions a probability of {percent(confidence)}, and {percent(accuracy)} of them "
+        f"are right: it is <b>{verdict}</b>. Bin by bin, the two differ by "
         f"{points(block['expected_calibration_error'])} percentage points on average, its expected "
         "calibration error (ECE)."
     )

@@ -23,7 +23,7 @@ def print_evaluation(document: Document) -> None:
     print(printable(f"{document['model']} on the {images:,} test images of {document['dataset']}:"))
     if document["non_finite_images"]:
         print(
-            f"accuracy {metrics['test_accuracy']:.2%}, but {document['non_finite_images']:,} answers are not finite "
+            f"accuracy {metrics['test_accuracy']:.2%}, but {document['non_finite_images']:,} outputs are not finite "
             "numbers: training diverged. Train again with a lower --learning-rate."
         )
     else:

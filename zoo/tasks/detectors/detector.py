@@ -10,7 +10,7 @@ SIZE_LIMIT = 4.0  # of the logarithm of a predicted size: what is larger is nons
 
 
 class Detector(ABC):
-    """Writes boxes into what a network should answer, and reads them out of what it does answer."""
+    """Compares a network's outputs with the boxes that are there, and reads boxes out of its outputs."""
 
     @abstractmethod
     def output_shape(self, image_shape: tuple[int, ...], num_classes: int) -> tuple[int, ...]:
@@ -28,4 +28,4 @@ class Detector(ABC):
 
     @abstractmethod
     def decode(self, outputs: tf.Tensor, image_shape: tuple[int, ...]) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return all boxes that an answer holds, (N, P, 4), and each one's score for each class, (N, P, classes)."""
+        """Return all boxes that the outputs hold, (N, P, 4), and each one's score for each class, (N, P, classes)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 
 from zoo.lazy import np, tf
 from zoo.tasks import boxes as geometry
@@ -11,22 +11,30 @@ from zoo.tasks.detectors.detector import Detector
 
 @dataclass(frozen=True)
 class YoloV1(Detector):
-    """A grid whose cells each say one class and a few boxes (Redmon et al. 2016, "You Only Look Once", section 2).
+    """A grid whose cells each predict one class and a few boxes (Redmon et al. 2016, "You Only Look Once", section 2).
 
     All is squared error: of the middles, of the square roots of the sizes, of the confidence against the overlap that
-    was reached, and of the classes. Only the box that overlaps an object most answers for it.
+    was reached, and of the classes. Only the box that overlaps an object most is responsible for it.
 
     Args:
         stride: pixels of a cell.
-        boxes: that each cell says (the paper's B).
-        place: weight of middles and sizes (the paper's lambda_coord).
-        nothing: weight of the confidence where there is no object (lambda_noobj).
+        boxes: of each cell (the paper's B).
+        lambda_coord: weight of middles and sizes.
+        lambda_noobj: weight of the confidence where there is no object.
+        place, nothing: what these two were called before.
     """
 
     stride: int
     boxes: int = 2
-    place: float = 5.0
-    nothing: float = 0.5
+    lambda_coord: float = 5.0
+    lambda_noobj: float = 0.5
+    place: InitVar[float | None] = None
+    nothing: InitVar[float | None] = None
+
+    def __post_init__(self, place: float | None, nothing: float | None) -> None:
+        for name, value in (("lambda_coord", place), ("lambda_noobj", nothing)):
+            if value is not None:
+                object.__setattr__(self, name, value)
 
     def output_shape(self, image_shape: tuple[int, ...], num_classes: int) -> tuple[int, ...]:
         """For each cell (y, x, square roots of height and width, confidence) of each box, then the classes."""
@@ -65,21 +73,21 @@ class YoloV1(Detector):
         owned, own = self.encode(objects, (height, width))
         corners = tf.stop_gradient(self._corners(said))
         overlap = geometry.elementwise_iou(corners, own[..., None, 1:])  # (N, S, S, B)
-        # Where no box overlaps, the one that is nearest answers (as in the authors' code).
+        # Where no box overlaps, the nearest one is responsible (as in the authors' code).
         distance = tf.reduce_sum(tf.square(corners - own[..., None, 1:]), axis=-1)
         score = tf.where(tf.reduce_max(overlap, axis=-1, keepdims=True) > 0, overlap, -distance)
         chosen = tf.one_hot(tf.argmax(score, axis=-1), self.boxes)
-        answers = chosen * tf.cast(owned, tf.float32)[..., None]  # (N, S, S, B)
+        responsible = chosen * tf.cast(owned, tf.float32)[..., None]  # (N, S, S, B)
         wanted = geometry.to_centers(own[..., 1:])
         scale = np.array([height, width], np.float32)
         inside = wanted[..., :2] * scale - tf.floor(tf.minimum(wanted[..., :2] * scale, scale - 1e-3))
         target = tf.concat([inside, tf.sqrt(tf.maximum(wanted[..., 2:], geometry.TINY))], axis=-1)[..., None, :]
-        placed = answers * tf.reduce_sum(tf.square(said - target), axis=-1)
-        sure = answers * tf.square(confidence - overlap)
-        unsure = (1 - answers) * tf.square(confidence)
+        placed = responsible * tf.reduce_sum(tf.square(said - target), axis=-1)
+        sure = responsible * tf.square(confidence - overlap)
+        unsure = (1 - responsible) * tf.square(confidence)
         label = tf.one_hot(tf.cast(own[..., 0], tf.int32), classes.shape[-1])
         named = tf.cast(owned, tf.float32) * tf.reduce_sum(tf.square(classes - label), axis=-1)
-        boxes = self.place * placed + sure + self.nothing * unsure
+        boxes = self.lambda_coord * placed + sure + self.lambda_noobj * unsure
         return tf.reduce_sum(boxes, axis=(1, 2, 3)) + tf.reduce_sum(named, axis=(1, 2))
 
     def decode(self, outputs: tf.Tensor, image_shape: tuple[int, ...]) -> tuple[tf.Tensor, tf.Tensor]:

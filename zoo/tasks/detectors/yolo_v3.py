@@ -13,8 +13,8 @@ from zoo.tasks.detectors.detector import SIZE_LIMIT, Detector
 class YoloV3(Detector):
     """Anchors at several resolutions with a logistic objectness (Redmon, Farhadi 2018, "YOLOv3", section 2).
 
-    The anchor whose shape fits an object best answers for it, in the cell of the object's middle. Boxes that overlap an
-    object by more than `ignored` without answering for it are not told that there is nothing.
+    The anchor whose shape fits an object best is responsible for it, in the cell of the object's middle. Boxes that
+    overlap an object by more than `ignored` without being responsible for it have no loss for finding something.
 
     Args:
         strides: pixels of a cell, for each map.
@@ -61,7 +61,7 @@ class YoloV3(Detector):
         return tf.concat([(wanted[..., :2] - corner) / cell, grown], axis=-1)
 
     def assign(self, objects: tf.Tensor, image_shape: tuple[int, ...]) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return for each place the row of the object that it answers for (N, P), and whether it does."""
+        """Return for each place the row of the object that it is responsible for (N, P), and whether there is one."""
         corner, cell, anchor = self.places(image_shape)
         present = objects[..., 0] >= 0
         wanted = geometry.to_centers(objects[..., 1:])[:, None]  # (N, 1, M, 4)
@@ -80,9 +80,9 @@ class YoloV3(Detector):
 
         As in the authors' code, small boxes weigh more: by 2 minus their share of the image.
         """
-        row, answers = self.assign(objects, image_shape)
+        row, responsible = self.assign(objects, image_shape)
         own = tf.gather(objects, row, batch_dims=1)
-        weight = tf.cast(answers, tf.float32)
+        weight = tf.cast(responsible, tf.float32)
         target = self.encode(own[..., 1:], image_shape)
         entropy = tf.nn.sigmoid_cross_entropy_with_logits
         middle = entropy(labels=tf.clip_by_value(target[..., :2], 0.0, 1.0), logits=outputs[..., :2])
@@ -92,7 +92,7 @@ class YoloV3(Detector):
         there = objects[..., 0] >= 0
         overlap = geometry.box_iou(tf.stop_gradient(self.boxes(outputs, image_shape)), objects[..., 1:])
         near = tf.reduce_max(tf.where(there[:, None], overlap, 0.0), axis=2) > self.ignored
-        told = answers | ~near
+        told = responsible | ~near
         objectness = tf.where(told, entropy(labels=weight, logits=outputs[..., 4]), 0.0)
         labels = tf.one_hot(tf.cast(own[..., 0], tf.int32), outputs.shape[-1] - 5)
         named = weight * tf.reduce_sum(entropy(labels=labels, logits=outputs[..., 5:]), axis=-1)
