@@ -40,12 +40,12 @@ def by_keras(name: str, recipe: Recipe, data: zoo.Dataset) -> float:
     """Return the test accuracy, in percent, after plain Keras in float32 has followed the recipe."""
     keras.utils.set_random_seed(recipe.seed)
     model = registry.create(name)
-    steps = -(-len(data.train) // recipe.batch_size)
-    schedule = make_schedule(recipe, total_steps=steps * recipe.epochs)
+    steps = -(-len(data.train) // recipe.data.batch_size)
+    schedule = make_schedule(recipe, total_steps=steps * recipe.schedule.epochs)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(schedule), loss, metrics=["accuracy"])
     images = data.train.images.astype("float32") / 255
-    model.fit(images, data.train.labels, batch_size=recipe.batch_size, epochs=recipe.epochs, verbose=0)
+    model.fit(images, data.train.labels, batch_size=recipe.data.batch_size, epochs=recipe.schedule.epochs, verbose=0)
     return 100 * float(model.evaluate(data.test.images.astype("float32") / 255, data.test.labels, verbose=0)[1])
 
 

@@ -31,7 +31,7 @@ from zoo.environment import environment
 from zoo.errors import suggestion
 from zoo.files import atomic_write
 from zoo.inspection import anatomy
-from zoo.spec.recipe import plain
+from zoo.spec.recipe import full_names, plain
 from zoo.tasks import task_of
 
 FOLDER = Path(__file__).resolve().parent
@@ -48,7 +48,7 @@ def work(names: Sequence[str], dataset: str) -> list[tuple[str, str]]:
     own = [registry.get(name) for name in registry.built_ins()]
     small = sorted((spec for spec in own if not spec.large_input), key=lambda spec: spec.macs or 0)
     scenes = dataset.startswith("mnist_scenes")
-    chosen = [spec for spec in small if spec.recipe().dataset.startswith("mnist_scenes") == scenes]
+    chosen = [spec for spec in small if spec.recipe().data.dataset.startswith("mnist_scenes") == scenes]
     named = "fashion" if dataset == "fashion_mnist" else "default"
     pairs = [(spec.name, named if named in spec.recipes else "default") for spec in chosen]
     pairs += list(MORE) if dataset == "mnist" else []
@@ -58,8 +58,8 @@ def work(names: Sequence[str], dataset: str) -> list[tuple[str, str]]:
 def recipe_values(model: str, recipe: str, dataset: str) -> dict[str, Any]:
     """Return what decides a training, but for its seed and its words: the builder's options are among it."""
     spec = registry.get(model)
-    values = spec.recipe(recipe).override(dataset=dataset).to_dict()
-    values["model_options"] = {**spec.options, **values["model_options"]}
+    values = spec.recipe(recipe).override(dataset=dataset).settings()
+    values["model.options"] = {**spec.options, **values["model.options"]}
     return {name: value for name, value in values.items() if name not in ("note", "seed")}
 
 
@@ -68,7 +68,7 @@ def macs(model: str, recipe: str, dataset: str) -> int:
     spec, held = registry.get(model), data.load(dataset)
     names = task_of(spec).output_names(held.class_names)
     network = registry.build(
-        spec, input_shape=held.image_shape, num_classes=len(names), **spec.recipe(recipe).model_options
+        spec, input_shape=held.image_shape, num_classes=len(names), **spec.recipe(recipe).model.options
     )
     return int(anatomy.count_macs(network))
 
@@ -143,7 +143,7 @@ def missing(rows: Sequence[Mapping[str, Any]], pairs: Sequence[tuple[str, str]],
         for model, recipe in pairs:
             wanted = recipe_values(model, recipe, dataset)
             known = [row for row in rows if (row["model"], row["recipe"], row["seed"]) == (model, recipe, seed)]
-            if not any(row["recipe_values"] == plain(wanted) for row in known):
+            if not any(full_names(row["recipe_values"]) == plain(wanted) for row in known):
                 yield model, recipe, seed
 
 

@@ -7,7 +7,6 @@ to any file of the repository, by its path as it lies there; those outside ``doc
 from __future__ import annotations
 
 import ast
-import dataclasses
 import html
 import importlib.resources
 import importlib.util
@@ -121,32 +120,37 @@ def _outside_code(text: str, change: Callable[[str], str]) -> str:
     return "".join([*pieces, change(text[end:])])
 
 
-def _recipe_fields() -> str:
-    """Return a table of a recipe's fields, from their declarations."""
+def _settings() -> str:
+    """Return a table for each section of a recipe, from the declarations of its settings."""
+    from zoo.spec.recipe import SECTIONS, SETTINGS
+
+    parts = []
+    for section in ("", *SECTIONS):
+        names = [name for name in SETTINGS if name.rpartition(".")[0] == section]
+        if section:
+            parts.append(f"## {section}\n\n{inspect.getdoc(SECTIONS[section])}")
+        parts.append(_table(("setting", "short name", "type", "default", "values", "meaning"), map(_setting, names)))
+    return "\n\n".join(parts)
+
+
+def _setting(name: str) -> tuple[str, ...]:
     from zoo.spec import Recipe
+    from zoo.spec.recipe import SETTINGS, SHORT
 
-    return _table(("field", "type", "default", "values", "meaning"), _fields(Recipe))
-
-
-def _fields(kind: Any, prefix: str = "") -> Iterator[tuple[str, ...]]:
-    for field in dataclasses.fields(kind):
-        default = field.default_factory() if field.default is dataclasses.MISSING else field.default
-        if dataclasses.is_dataclass(default):
-            yield from _fields(type(default), f"{prefix}{field.name}.")
-            continue
-        facts = field.metadata
-        meaning = facts.get("meaning", "")
-        values = ", ".join(_code(word) for word in facts.get("choices", ())) or _range(facts)
-        yield _code(prefix + field.name), _code(str(field.type)), _code(repr(default)), values, html.escape(meaning)
+    field, default = SETTINGS[name], Recipe().settings()[name]
+    facts = field.metadata
+    short = ", ".join(_code(each) for each, full in SHORT.items() if full == name)
+    values = ", ".join(_code(word) for word in facts["choices"]) or _range(facts)
+    return _code(name), short, _code(str(field.type)), _code(repr(default)), values, html.escape(facts["meaning"])
 
 
 def _range(facts: Mapping[str, Any]) -> str:
-    low, high = facts.get("low"), facts.get("high", float("inf"))
+    low, high = facts["low"], facts["high"]
     if low is None:
         return ""
     if high == float("inf"):
         return f"from {low:g}"
-    return f"{low:g} to {'below ' if facts.get('open_end') else ''}{high:,.10g}"
+    return f"{low:g} to {'below ' if facts['open_end'] else ''}{high:,.10g}"
 
 
 def _commands() -> str:
@@ -238,5 +242,5 @@ def _code(text: str) -> str:
 GENERATED: dict[str, Callable[[], str]] = {
     "benchmark schema": _benchmark_schema,
     "commands": _commands,
-    "recipe fields": _recipe_fields,
+    "recipe settings": _settings,
 }

@@ -68,7 +68,7 @@ def test_train_prints_one_json_document(zoo, tmp_path):
                  "--set", "model_options.hidden_sizes=[32]", "--set", "scaling=standard")  # fmt: skip
     document = json.loads(result.stdout)
     assert document["seed"] == 3
-    assert document["recipe_values"]["model_options"] == {"hidden_sizes": [32]}
+    assert document["recipe_values"]["model"]["options"] == {"hidden_sizes": [32]}
     assert document["params"] == 784 * 32 + 32 + 330
     assert "epoch 1/1" in result.stderr
     assert Path(document["run"]) == tmp_path / "run"
@@ -108,7 +108,7 @@ def test_settings_are_fields_of_the_recipe_and_nothing_else(zoo):
     for setting in ("callbacks=1", "output=x", "resume=y"):
         result = zoo("train", "mlp", "--set", setting)
         assert result.exit_code == 1
-        assert f"'{setting.partition('=')[0]}' is not a field of a recipe" in result.stderr
+        assert f"'{setting.partition('=')[0]}' is not a setting of a recipe" in result.stderr
 
 
 def test_seeds_are_tabled(zoo):
@@ -163,7 +163,7 @@ def test_doctor_says_what_is_wrong_first(zoo):
         (["show", "LeNet"], "Did you mean 'lenet5'?"),
         (["train", "mlp", "--dataset", "mnits"], "No dataset is called 'mnits'. Did you mean 'mnist'?"),
         (["train", "mlp", "--recipe", "fast"], "mlp has no recipe 'fast'."),
-        (["train", "mlp", "--set", "epoch=3"], "'epoch' is not a field of a recipe. Did you mean 'epochs'?"),
+        (["train", "mlp", "--set", "epoch=3"], "'epoch' is not a setting of a recipe. Did you mean 'epochs'?"),
         (["train", "mlp", "--set", "model_options.width=3"], "mlp has no option 'width'."),
         (["train", "mlp", "--dataset", "digits", "--device", "gpu"], "TensorFlow sees no GPU here"),
         (["train", "mlp", "--precision", "fp16"], "precision must be one of float32"),

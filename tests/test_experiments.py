@@ -26,9 +26,9 @@ def _document(accuracy: float = 0.99, *, seed: int = 0, model: str = "mlp", **ch
     """A run's document; `changes` are fields of the recipe."""
     recipe = Recipe(epochs=2, seed=seed).override(**changes)
     return {
-        "schema": "zoo.run/1", "model": model, "task": "classification", "dataset": recipe.dataset, "seed": seed,
+        "schema": "zoo.run/1", "model": model, "task": "classification", "dataset": recipe.data.dataset, "seed": seed,
         "recipe": "default", "recipe_values": recipe.to_dict(), "limit": None, "device": "cpu", "xla": False,
-        "precision": recipe.precision, "class_names": ["0"], "threads": {"intra_op": 2}, "params": 101_770,
+        "precision": recipe.execution.precision, "class_names": ["0"], "threads": {"intra_op": 2}, "params": 101_770,
         "environment": {"keras": "3.15.1", "data_digests": {"test_images": "a" * 64}},
         "metrics": {"test_accuracy": accuracy, "test_loss": 0.05},
         "timing": {"train_s": 9.0, "images_per_s": 60_000.0},
@@ -122,6 +122,7 @@ def test_filters():
     ("manifest", "state", "epochs"),
     [
         ({"document": _document(epochs=10), "epoch": 3, "history": [{}] * 3}, "stopped after 3 of 10 epochs", 3),
+        ({"document": {"recipe_values": {"epochs": 10}}, "epoch": 3}, "stopped after 3 of 10 epochs", 3),
         ({"document": {"model": "mlp"}, "epoch": 3}, "stopped after 3 epochs", 3),
         ({"document": {}}, "stopped", None),
         ({"document": None, "epoch": "x"}, "stopped", None),
@@ -257,7 +258,7 @@ def test_option_set_to_nothing_is_not_one_that_is_not_set():
     """The first overrides the model's default, the second leaves it."""
     _write("a", _document(model_options={"dropout": None}))
     _write("b")
-    assert diff_runs("a", "b")["differs"]["recipe"] == [{"field": "model_options.dropout", "a": None}]
+    assert diff_runs("a", "b")["differs"]["recipe"] == [{"field": "model.options.dropout", "a": None}]
 
 
 def test_hostile_names_do_not_reach_the_terminal(zoo):
@@ -295,11 +296,25 @@ def test_diff_names_the_fields_that_differ():
     _write("b", second)
     differs = diff_runs("a", "b")["differs"]
     assert differs["recipe"] == [
-        {"field": "learning_rate", "a": 1e-3, "b": 0.01},
-        {"field": "model_options.dropout", "b": 0.5},
+        {"field": "optimizer.learning_rate", "a": 1e-3, "b": 0.01},
+        {"field": "model.options.dropout", "b": 0.5},
     ]
     assert differs["experiment"] == [{"field": "limit", "a": None, "b": 100}]
     assert differs["environment"] == [{"field": "threads.intra_op", "a": 2, "b": 4}]
+
+
+def test_records_with_and_without_sections_are_compared():
+    """The same settings do not differ, and what does differ is named by its section on both sides."""
+    old = json.loads((Path(__file__).parent / "records" / "run-flat-recipe.json").read_text())
+    recipe = Recipe.from_dict(old["recipe_values"])
+    _write("old", old)
+    _write("new", old | {"recipe_values": recipe.to_dict()})
+    _write("other", old | {"recipe_values": recipe.override(learning_rate=0.1, loss="squared_error").to_dict()})
+    assert diff_runs("old", "new")["differs"]["recipe"] == []
+    assert diff_runs("old", "other")["differs"]["recipe"] == [
+        {"field": "optimizer.learning_rate", "a": 0.05, "b": 0.1},
+        {"field": "loss.name", "a": "cross_entropy", "b": "squared_error"},
+    ]
 
 
 def test_diff_gives_each_metric_with_difference_and_ratio():
@@ -367,7 +382,7 @@ def test_other_test_images_are_pointed_out():
         (_document(0.992), "Nothing that is recorded differs, and the metrics do"),
         (_document() | {"device": "gpu"}, "only the environment differs"),
         (_document(seed=1) | {"device": "gpu"}, "only the seed and the environment differ"),
-        (_document(epochs=3, shift=1), "epochs, shift differ at once"),
+        (_document(epochs=3, shift=1), "augmentation.shift, schedule.epochs differ at once"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -394,7 +409,7 @@ def test_sets_of_seeds_are_compared_by_their_means(zoo):
         _write(f"y/s{seed}", _document(right, seed=seed, shift=1))
     _write_checkpoint("y/s3", {"document": {}, "epoch": 1})
     document = diff_runs("x", "y")
-    assert document["differs"]["recipe"] == [{"field": "shift", "a": 0, "b": 1}]
+    assert document["differs"]["recipe"] == [{"field": "augmentation.shift", "a": 0, "b": 1}]
     assert document["differs"]["experiment"] == []
     row = document["metrics"][0]
     assert (row["metric"], row["a"]["n"], row["b"]["n"]) == ("test_accuracy", 3, 3)
@@ -421,7 +436,7 @@ def test_folder_of_different_experiments_is_no_set_of_seeds():
     _write("x/a")
     _write("x/b", _document(epochs=9))
     _write("c")
-    with pytest.raises(RunError, match="more than the seed: a and b in epochs"):
+    with pytest.raises(RunError, match="more than the seed: a and b in schedule.epochs"):
         diff_runs("x", "c")
 
 

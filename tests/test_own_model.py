@@ -74,7 +74,7 @@ def test_a_model_that_divides_by_255_is_not_divided_again(tiny_digits: Dataset, 
     assert silence == ""
     assert "mine scales images itself, before its layer dense" in said
     assert "scaling='none'" in said
-    assert run.recipe.scaling == run.document["recipe_values"]["scaling"] == "none"
+    assert run.recipe.data.scaling == run.document["recipe_values"]["data"]["scaling"] == "none"
     assert run.metrics["test_loss"] == pytest.approx(plain.metrics["test_loss"], rel=1e-5)
 
 
@@ -89,20 +89,20 @@ def test_other_scalings_are_seen_too(tiny_digits: Dataset) -> None:
         (layers.BatchNormalization(), "unit"),
     ):
         run, said = trained(network(first), tiny_digits, epochs=1)
-        assert run.recipe.scaling == scaling
+        assert run.recipe.data.scaling == scaling
         assert ("scales images itself" in said) == (scaling == "none")
 
 
 def test_scaling_that_was_asked_for_is_done(tiny_digits: Dataset) -> None:
     """Twice, then, with a warning; asked for as none, there is nothing to say."""
     run, said = trained(network(layers.Rescaling(1 / 255)), tiny_digits, epochs=1, scaling="unit")
-    assert run.recipe.scaling == "unit"
+    assert run.recipe.data.scaling == "unit"
     assert "scaling=unit scales them once more before it. Expect a worse model; scaling='none' leaves it out" in said
     run, said = trained(network(layers.Rescaling(1 / 255)), tiny_digits, epochs=1, recipe=Recipe(scaling="standard"))
-    assert run.recipe.scaling == "standard"
+    assert run.recipe.data.scaling == "standard"
     assert "scaling=standard scales them once more" in said
     run, said = trained(network(layers.Rescaling(1 / 255)), tiny_digits, epochs=1, scaling="none")
-    assert (run.recipe.scaling, said) == ("none", "")
+    assert (run.recipe.data.scaling, said) == ("none", "")
 
 
 def test_python_is_warned(tiny_digits: Dataset) -> None:

@@ -247,7 +247,7 @@ def test_the_page_says_how_it_was_made_and_holds_every_recipe():
     better = page.partition("## mlp/better\n")[2]
     assert "A recipe \\| with a pipe." in better
     assert "- improves: mlp/dropout" in better
-    assert "- recipe: `epochs=5`, `optimizer='adam'`" in better
+    assert "- recipe: `schedule.epochs=5`, `optimizer.name='adam'`" in better
     assert "here, seed by seed: 98.20%, 98.30%, 98.40%" in better
     assert "  - It is other." in better
 
@@ -343,8 +343,10 @@ def test_a_recipe_is_trained_recorded_and_judged(zoo, tmp_path):
     runs = [json.loads((tmp_path / "out" / f"tiny-once-s{seed}" / "run.json").read_text()) for seed in (0, 1)]
     assert row["claims"][0]["measured"]["values"] == [run["metrics"]["test_accuracy"] for run in runs]
     assert row["claims"][1]["measured"]["values"] == [run["history"][-1]["accuracy"] for run in runs]
-    assert row["settings"] == {"dataset": "digits", "epochs": 1, "batch_size": 128, "optimizer": "adam",
-                               "learning_rate": 0.001, "loss": "cross_entropy"}  # fmt: skip
+    assert row["settings"] == {
+        "data.dataset": "digits", "data.batch_size": 128, "optimizer.name": "adam", "optimizer.learning_rate": 0.001,
+        "schedule.epochs": 1, "loss.name": "cross_entropy",
+    }  # fmt: skip
     assert Path("kept/page.md").read_text() == report.markdown(document)
     assert str(tmp_path) not in Path("kept/record.json").read_text()
 
@@ -466,7 +468,7 @@ def test_the_list_needs_no_tensorflow(python):
 def test_the_list_can_be_narrowed_and_read_by_machines(zoo):
     """One JSON row per recipe, with settings and claims."""
     (row,) = json.loads(zoo("reproduce", "mlp/512", "--list", "--json").stdout)
-    assert row["settings"]["optimizer"] == "rmsprop"
+    assert row["settings"]["optimizer.name"] == "rmsprop"
     assert row["claims"][0]["value"] == 0.9785
 
 

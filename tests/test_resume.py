@@ -21,6 +21,8 @@ import pytest
 from zoo.data import Dataset
 from zoo.errors import RecipeError, RunError
 from zoo.runs.folder import load_run
+from zoo.spec import Recipe
+from zoo.spec.recipe import SHORT
 from zoo.training import checkpoint
 from zoo.training import loop as epoch_loop
 from zoo.training.interruption import Interruption, TrainingInterrupted
@@ -326,6 +328,19 @@ def test_going_on_from_a_runs_weights_works_as_the_error_says(finished, name, ti
     assert run.folder != finished[name].folder
     for mine, was in zip(first, before, strict=True):
         np.testing.assert_array_equal(mine, was)
+
+
+def test_checkpoint_from_before_recipes_had_sections_is_continued(stopped, tiny_digits):
+    """Its settings have short names, as they were written then."""
+    arrays = _unpack(stopped)
+    manifest = json.loads(str(arrays["manifest"]))
+    settings = Recipe.from_dict(manifest["document"]["recipe_values"]).settings()
+    flat = {short: settings[name] for short, name in SHORT.items() if short != "micro_batches"}
+    manifest["document"]["recipe_values"] = flat
+    np.savez(stopped / checkpoint.FILE, **{**arrays, "manifest": np.array(json.dumps(manifest))})
+    run = train(resume=stopped, dataset=tiny_digits, callbacks=[StopAt(-1)])
+    assert len(run.document["history"]) == 3
+    assert run.recipe.settings() == settings == load_run(stopped).recipe.settings()
 
 
 def test_checkpoint_of_another_model_is_refused(stopped, tiny_digits, tmp_path):

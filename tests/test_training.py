@@ -51,7 +51,7 @@ def _train_by_zoo(model: keras.Model, recipe: Recipe, data: Dataset, *, xla: boo
     task = Classification().for_training(recipe, data.train.labels, data.num_classes)
     loop = CompiledLoop(full, optimizer, task, recipe, _feed(data, recipe), _on_cpu(xla))
     loop.warm_up()
-    for epoch in range(recipe.epochs):
+    for epoch in range(recipe.schedule.epochs):
         _run_epoch(loop, epoch)
     optimizer.finalize_variable_values(full.trainable_variables)
     return loop
@@ -143,7 +143,7 @@ def test_warming_up_changes_nothing(tiny_digits):
 def test_a_training_that_is_over_leaves_no_weights_behind(tiny_digits, changes):
     """What was traced holds every variable it used, so it has to go: a process may train hundreds of times."""
     recipe = PLAIN.override(**changes)
-    model = _model(precision=recipe.precision)
+    model = _model(precision=recipe.execution.precision)
     optimizer = make_optimizer(recipe, total_steps=10)
     optimizer.build(model.trainable_variables)
     loop = CompiledLoop(model, optimizer, Classification(), recipe, _feed(tiny_digits, recipe), _on_cpu())
@@ -274,7 +274,7 @@ def test_document_has_the_fields_of_the_contract(trained_run):
     )
     images = 4 * (1437 - round(0.1 * 1437))
     assert document["timing"]["images_per_s"] == pytest.approx(images / document["timing"]["train_s"])
-    assert document["recipe_values"]["validation_split"] == 0.1
+    assert document["recipe_values"]["validation"]["split"] == 0.1
     assert document["run"] == str(trained_run)
 
 
@@ -432,7 +432,7 @@ def test_numpy_values_are_written_as_numbers(tiny_digits, tmp_path):
     """Options that were computed are recorded like those that were typed."""
     options = {"hidden_sizes": np.array([16]), "dropout": np.float32(0.5)}
     run = train("mlp", dataset=tiny_digits, epochs=1, model_options=options, output=tmp_path / "run")
-    assert load_run(tmp_path / "run").recipe.model_options == {"hidden_sizes": [16], "dropout": 0.5}
+    assert load_run(tmp_path / "run").recipe.model.options == {"hidden_sizes": [16], "dropout": 0.5}
     assert run.recipe == load_run(tmp_path / "run").recipe
 
 

@@ -29,7 +29,6 @@ from zoo.commands.shared import report as report_result
 from zoo.commands.streams import Program
 from zoo.errors import ZooError
 from zoo.report.runs.text import print_pages, print_run, print_seeds
-from zoo.spec.recipe import Recipe
 from zoo.startup import load_tensorflow
 
 if TYPE_CHECKING:
@@ -68,19 +67,11 @@ for command in (
 @train_options
 def train_command(name: str | None, as_json: bool, report: bool, settings: tuple[str, ...], **arguments: Any) -> None:
     """Train the model NAME and write a run folder, or continue one with --resume."""
-    from zoo.commands.settings import literal, parse_settings
+    from zoo.commands.settings import train_arguments
 
     if name is None and arguments["resume"] is None:
         raise click.UsageError("Name a model (zoo train lenet5), or a run to continue (zoo train --resume RUN).")
-    arguments = {key: value for key, value in arguments.items() if value is not None}
-    if "class_weights" in arguments:
-        arguments["class_weights"] = literal(arguments["class_weights"])
-    overrides = {key: value for key, value in arguments.items() if key in Recipe.__dataclass_fields__} | parse_settings(
-        settings
-    )
-    recipe = Recipe() if name is None else find_model(name).recipe(arguments.get("recipe", "default"))
-    recipe.override(**overrides)  # complain before TensorFlow loads
-    arguments |= overrides
+    arguments = train_arguments(name, arguments, settings)  # complains before TensorFlow loads
     load_tensorflow()
     from zoo.training import trainer
 

@@ -129,7 +129,7 @@ class Trainings:
 
 
 def _check(model: str, recipe: Recipe, until: float | None) -> None:
-    if until is not None and (recipe.validation_split or recipe.early_stopping):
+    if until is not None and (recipe.validation.split or recipe.validation.early_stopping):
         raise RecipeError(
             f"This recipe of {model} holds images out to select by, so its training cannot end by the test images. "
             "Choose another --recipe, or measure it with --accuracy."

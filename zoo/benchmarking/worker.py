@@ -56,7 +56,7 @@ def measure_cell(cell: dict[str, Any], seconds: float) -> dict[str, Any]:
 
 def fetch(model: str, recipe: str) -> None:
     """Put the dataset of a model's recipe into the cache, so that no training's clock sees the network."""
-    prepare_dataset(registry.get(model).recipe(recipe).dataset)
+    prepare_dataset(registry.get(model).recipe(recipe).data.dataset)
 
 
 def _peak_host_bytes() -> int:

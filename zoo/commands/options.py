@@ -1,8 +1,7 @@
-"""What the commands share: how they fail, the options that several take, and those made from a recipe's fields."""
+"""What the commands share: how they fail, the options that several take, and those made from a recipe's settings."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 
 from zoo.errors import ZooError
 from zoo.report.shared.text import printable
-from zoo.spec.recipe import Recipe
+from zoo.spec.recipe import SETTINGS, SHORT
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 DEVICE_OPTION = click.option("--device", default="auto", help="auto, cpu, gpu or gpu:N.", show_default=True)
@@ -46,14 +45,15 @@ class Command(click.Command):
             ctx.exit(130)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show the options that override a recipe apart from the others."""
-        options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
-        listed = [(isinstance(option, RecipeOption), option.get_help_record(ctx)) for option in options]
-        for of_recipe, heading in ((False, "Options"), (True, "Options that override the recipe")):
-            records = [record for kind, record in listed if kind is of_recipe and record is not None]
-            if records:
+        """Show the options that override a recipe apart from the others, section by section."""
+        records: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for option in self.get_params(ctx):
+            if isinstance(option, click.Option) and (record := option.get_help_record(ctx)):
+                records.setdefault(getattr(option, "heading", "Options"), []).append(record)
+        for heading, rows in records.items():
+            if rows:
                 with formatter.section(heading):
-                    formatter.write_dl(records)
+                    formatter.write_dl(rows)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         above = getattr(ctx.parent, "traceback_wanted", False)
@@ -71,25 +71,31 @@ class ReportingGroup(Command, Group):
 
 
 class RecipeOption(click.Option):
-    """An option that overrides a field of the recipe; help shows these apart."""
+    """An option that overrides a setting of the recipe; help shows these apart, section by section."""
+
+    heading = "Recipe"
 
     @classmethod
-    def of(cls, field: dataclasses.Field[Any]) -> RecipeOption:
-        """Return the option of one field, made from what the recipe knows about it."""
-        flag = "--" + field.name.replace("_", "-")
-        meaning = field.metadata["meaning"]
+    def of(cls, name: str) -> RecipeOption:
+        """Return the option of the setting of that full name, made from what the recipe knows about it."""
+        field, names = SETTINGS[name], [short for short, full in SHORT.items() if full == name]
+        flags, meaning = ["--" + short.replace("_", "-") for short in names], field.metadata["meaning"]
         choices = "|".join(field.metadata["choices"]) or None
         if "bool" in str(field.type):
-            return cls([f"{flag}/--no-{flag[2:]}", field.name], default=None, help=meaning)
-        kind = {"int": int, "float": float}.get(str(field.type), str)
-        return cls([flag, field.name], type=kind, metavar=choices, help=meaning)
+            option = cls([f"{flags[0]}/--no-{flags[0][2:]}", names[0]], default=None, help=meaning)
+        else:
+            kind = {"int": int, "float": float}.get(str(field.type), str)
+            option = cls([*flags, names[0]], type=kind, metavar=choices, help=meaning)
+        if "." in name:
+            option.heading = f"Recipe, {name.partition('.')[0]}"
+        return option
 
 
-NOT_OPTIONS = ("note", "model_options", "optimizer_options")  # what a recipe is not called by, and what takes --set
+NOT_OPTIONS = ("note", "model.options", "optimizer.options")  # what a recipe is not called by, and what takes --set
 
 
 def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of ``train``: where and how much, then one for each field of a recipe."""
+    """The options of ``train``: where and how much, then one for each setting of a recipe."""
     options = [
         DATA_DIR_OPTION,
         click.option("--recipe", help="One of the model's recipes. [default: default]"),
@@ -105,20 +111,20 @@ def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--report/--no-report", default=True, help="End with the evaluation in full. [default: on]"),
         click.option(
             "--set", "settings", multiple=True, metavar="KEY=VALUE",
-            help="Override any field of the recipe, or model_options.KEY; may be repeated.",
+            help="Override any setting of the recipe, model.options.KEY included; may be repeated.",
         ),
         click.option("--quiet", is_flag=True, help="Show no progress."),
         JSON_OPTION,
     ]  # fmt: skip
     wrapped = functools.reduce(lambda inner, option: option(inner), reversed(options), command)
-    fields = [field for field in dataclasses.fields(Recipe) if field.name not in NOT_OPTIONS]
+    names = [name for name in SETTINGS if name not in NOT_OPTIONS]
     own: list[click.Parameter] = vars(wrapped).setdefault("__click_params__", [])
-    own[:0] = [RecipeOption.of(field) for field in reversed(fields)]
+    own[:0] = [RecipeOption.of(name) for name in reversed(names)]
     return wrapped
 
 
 def reproduce_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of ``reproduce``: none overrides a field of a recipe, or the comparison would be unfair."""
+    """The options of ``reproduce``: none overrides a recipe, or the comparison would be unfair."""
     path = click.Path(path_type=Path)
     options = [
         click.option("--list", "list_only", is_flag=True, help="Show the recipes and what is published for them."),

@@ -1,12 +1,34 @@
-"""``--set key=value``: text from a command line to typed overrides of a recipe."""
+"""From the words of ``zoo train`` to a recipe: ``--set key=value``, and an option for each setting."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from zoo.commands.shared import find_model
 from zoo.errors import RecipeError
+from zoo.spec.recipe import SHORT, Recipe, full_names
+
+
+def train_arguments(name: str | None, options: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """Return the arguments of `zoo.train` that a training is asked for by, once its recipe is known to be one.
+
+    Args:
+        name: the model's; None where a run is continued.
+        options: by name, those that were not given as None.
+        settings: ``KEY=VALUE`` strings, which go before `options`.
+
+    Raises:
+        ZooError: a name or a value is not what it must be.
+    """
+    given = full_names(parse_settings(settings))
+    arguments = {key: value for key, value in options.items() if value is not None and SHORT.get(key) not in given}
+    if "class_weights" in arguments:
+        arguments["class_weights"] = literal(arguments["class_weights"])
+    recipe = Recipe() if name is None else find_model(name).recipe(arguments.get("recipe", "default"))
+    recipe.override(**{key: value for key, value in arguments.items() if key in SHORT} | given)
+    return arguments | given
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from zoo.report.shared.numbers import mean_and_deviation
 from zoo.report.shared.tables import Column, print_table
 from zoo.report.shared.text import printable
+from zoo.spec.recipe import full_names
 
 Document = Mapping[str, Any]
 
@@ -208,7 +209,7 @@ def _section(row: Document) -> Iterator[str]:
         yield f"- improves: {row['model']}/{row['improves']}"
     if row["source"]:
         yield f"- source: {_escaped(row['source'])}"
-    yield f"- recipe: {', '.join(f'`{key}={value!r}`' for key, value in row['settings'].items())}"
+    yield f"- recipe: {', '.join(f'`{key}={value!r}`' for key, value in full_names(row['settings']).items())}"
     epochs = sorted({run["epochs"] for run in row["runs"]})
     if epochs:
         yield f"- epochs trained: {' to '.join(map(str, epochs[:: max(1, len(epochs) - 1)]))}"

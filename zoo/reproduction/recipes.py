@@ -13,7 +13,7 @@ from zoo.spec import ModelSpec
 from zoo.spec.claims import Published
 from zoo.spec.recipe import Recipe, plain
 
-ALWAYS_SHOWN = ("epochs", "batch_size", "optimizer", "learning_rate", "loss")
+ALWAYS_SHOWN = ("data.batch_size", "optimizer.name", "optimizer.learning_rate", "schedule.epochs", "loss.name")
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class PublishedRecipe:
     def to_dict(self) -> dict[str, Any]:
         """Return what is known before any training, as plain JSON values.
 
-        `settings` are the fields of the recipe that differ from those of a plain `Recipe`, and `ALWAYS_SHOWN`.
+        `settings` are those of the recipe that differ from a plain `Recipe`'s, and `ALWAYS_SHOWN`, by their full names.
         """
-        recipe, ordinary = self.recipe.to_dict(), Recipe().to_dict()
+        ordinary = Recipe().settings()
         settings = {
-            key: value
-            for key, value in recipe.items()
-            if key in ALWAYS_SHOWN or (value != ordinary[key] and key != "note")
+            name: value
+            for name, value in self.recipe.settings().items()
+            if name in ALWAYS_SHOWN or (value != ordinary[name] and name != "note")
         }
         facts = {
             "name": self.name,

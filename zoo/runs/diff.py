@@ -23,7 +23,7 @@ TEST_IMAGES = {"mnist": 10_000, "fashion_mnist": 10_000}
 
 EXPERIMENT = ("model", "builder", "task", "dataset", "recipe", "limit", "images", "seed")
 ENVIRONMENT = ("device", "device_name", "xla", "deterministic", "threads", "environment")
-SAID_ELSEWHERE = ("note", "dataset", "seed")  # of a recipe: a text about it, and two fields of EXPERIMENT
+SAID_ELSEWHERE = ("note", "data.dataset", "seed")  # of a recipe: a text about it, and two fields of EXPERIMENT
 
 CONSEQUENCES = ("builder", "recipe", "task", "images.train", "images.validation", "images.test")
 """Fields that differ because another one does."""
@@ -137,7 +137,7 @@ def _check_one_recipe(folder: Path, runs: Sequence[Run]) -> None:
 
 def _fields(run: Run) -> Fields:
     """Everything about a run that could be another in the next one, by section; nested fields get dotted names."""
-    recipe = {name: value for name, value in run.recipe.to_dict().items() if name not in SAID_ELSEWHERE}
+    recipe = {name: value for name, value in run.recipe.settings().items() if name not in SAID_ELSEWHERE}
     experiment = {name: run.document[name] for name in EXPERIMENT if name in run.document}
     environment = {name: run.document[name] for name in ENVIRONMENT if name in run.document}
     if isinstance(environment.get("environment"), Mapping):

@@ -157,7 +157,9 @@ def _read_checkpoint(path: Path) -> tuple[Any, Any, str]:
     except Exception as error:  # whatever zipfile, zlib, NumPy or json think of a half-written or foreign file
         return {}, None, f"damaged checkpoint.npz: {error or type(error).__name__}"
     done = value_at(manifest, "epoch", kind=int)
-    planned = value_at(document, "recipe_values", "epochs", kind=int)
+    planned = value_at(document, "recipe_values", "schedule", "epochs", kind=int)
+    if planned is None:  # as settings were recorded before they had sections
+        planned = value_at(document, "recipe_values", "epochs", kind=int)
     if done is None:
         return document, manifest.get("history"), "stopped"
     epochs = f"{done} epochs" if planned is None else f"{done} of {planned} epochs"

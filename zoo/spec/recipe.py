@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
-import types
+import operator
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.errors import RecipeError, UnknownNameError, ZooError, suggestion
+from zoo.errors import RecipeError, UnknownNameError, suggestion
+from zoo.spec.settings import Section, check_choice, check_settings, plain, setting
+
+__all__ = ["PRECISIONS", "SECTIONS", "SETTINGS", "SHORT", "Recipe", "check_choice", "full_names", "plain"]
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 """Keras' dtype policies that a model may be built and trained with."""
@@ -24,240 +25,287 @@ PIPELINES = ("resident", "tf_data")
 MONITORS = ("val_loss", "val_accuracy", "loss", "accuracy")
 
 
-def part(
-    default: Any,
-    meaning: str,
-    *,
-    low: float | None = None,
-    high: float = math.inf,
-    open_end: bool = False,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    """Return a field of a recipe with what is known about it: the values it takes, and a line of help.
+@dataclass(frozen=True)
+class Data(Section):
+    """Which images, and how they reach the model."""
 
-    Args:
-        default: the value of a recipe that does not say; a mapping is copied.
-        meaning: one line, shown by ``zoo train --help``.
-        low: the least value; None for what is no number.
-        high: the greatest value, itself excluded with `open_end`.
-        choices: the words that it may be.
-    """
-    facts = {"meaning": meaning, "low": low, "high": high, "open_end": open_end, "choices": choices}
-    if isinstance(default, dict):
-        return dataclasses.field(default_factory=default.copy, metadata=facts)
-    return dataclasses.field(default=default, metadata=facts)
+    dataset: str = setting("mnist", "mnist, digits, fashion_mnist, or a TFDS name.")
+    batch_size: int = setting(128, "Images per step.", low=1)
+    scaling: str = setting("unit", "unit: 0..255 to 0..1; standard: mean 0, deviation 1; none.", choices=SCALINGS)
+    shuffle: bool = setting(True, "Shuffle the training images anew in each epoch.")
+    pipeline: str = setting(
+        "resident", "resident: images stay on the device; tf_data: they are streamed to it.", choices=PIPELINES
+    )
+    cache: bool = setting(True, "tf_data: hold the images in memory instead of reading each where it lies.")
+    shuffle_buffer: int = setting(0, "tf_data: images that the next one is drawn from; 0: all.", low=0)
+    prefetch: bool = setting(True, "tf_data: prepare batches while the device is busy.")
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a model is trained: data, not code.
+class Augmentation(Section):
+    """Random changes of the training images."""
 
-    Every field can be overridden from the command line (``--epochs 3``, ``--set key=value``) and from Python
-    (``zoo.train(..., key=value)``). `note` names the recipe's source, what it takes and what it reaches.
-    """
-
-    note: str = part("", "Where the recipe comes from, what it takes and what it reaches.")
-    dataset: str = part("mnist", "mnist, digits, fashion_mnist, or a TFDS name.")
-    epochs: int = part(10, "Passes over the training images.", low=1)
-    batch_size: int = part(128, "Images per step.", low=1)
-    # What a step does
-    optimizer: str = part("adam", "Any optimizer of Keras, by its class name in any case: adam, sgd, muon ...")
-    optimizer_options: Mapping[str, Any] = part({}, "Passed to the optimizer's class.")
-    learning_rate: float = part(1e-3, "The peak, where the schedule has one.", low=0, open_end=True)
-    schedule: str = part("constant", "How the learning rate goes on.", choices=SCHEDULES)
-    warmup: float = part(0.25, "The rising share of one_cycle's steps.", low=0, high=1)
-    plateau_patience: int = part(3, "reduce_on_plateau: epochs without improvement before each cut.", low=1)
-    plateau_factor: float = part(
-        0.1, "reduce_on_plateau: what the rate is multiplied by.", low=0, high=1, open_end=True
+    shift: int = setting(0, "Shift each batch by up to this many pixels, in both directions.", low=0)
+    rotation: float = setting(0.0, "Rotate each image by up to this many degrees, either way.", low=0, high=180)
+    zoom: float = setting(0.0, "Scale each image up or down by up to this fraction.", low=0, high=1, open_end=True)
+    translation: float = setting(
+        0.0, "Shift each image by up to this fraction of its sides, in both directions.", low=0, high=1, open_end=True
     )
-    loss: str = part("cross_entropy", "Of the logits; squared_error is against one-hot targets.", choices=LOSSES)
-    label_smoothing: float = part(0.0, "Share of each target spread over all classes.", low=0, high=1, open_end=True)
-    class_weights: str | Mapping[str, Any] = part({}, "Factor of the loss by class: balanced, or {3: 2.0, 8: 1.5}.")
-    weight_averaging: float = part(
+    elastic: float = setting(
+        0.0, "Elastic distortion of each image: random displacements of up to this standard deviation in pixels.", low=0
+    )
+    flip: str = setting("none", "Flip images at random. Not for digits: a mirrored 2 is not a 2.", choices=FLIPS)
+
+
+@dataclass(frozen=True)
+class Model(Section):
+    """How the network is built."""
+
+    options: Mapping[str, Any] = setting({}, "Passed to the model's builder.", short=("model_options",))
+
+
+@dataclass(frozen=True)
+class Optimizer(Section):
+    """What a step does to the weights."""
+
+    name: str = setting(
+        "adam", "Any optimizer of Keras, by its class name in any case: adam, sgd, muon ...", short=("optimizer",)
+    )
+    options: Mapping[str, Any] = setting({}, "Passed to the optimizer's class.", short=("optimizer_options",))
+    learning_rate: float = setting(1e-3, "Learning rate; with a schedule, its highest value.", low=0, open_end=True)
+    weight_averaging: float = setting(
         0.0, "Momentum of an exponential moving average of the weights, 0.99 for example; 0: none.",
         low=0, high=1, open_end=True,
     )  # fmt: skip
-    gradient_accumulation: int = part(1, "Steps whose gradients are averaged into one update.", low=1)
-    # What the images go through
-    scaling: str = part("unit", "unit: 0..255 to 0..1; standard: mean 0, deviation 1; none.", choices=SCALINGS)
-    shift: int = part(0, "Each batch is moved by up to this many pixels, both ways.", low=0)
-    rotation: float = part(0.0, "Each image is turned by up to this many degrees, either way.", low=0, high=180)
-    zoom: float = part(0.0, "Each image is drawn larger or smaller by up to this share.", low=0, high=1, open_end=True)
-    translation: float = part(
-        0.0, "Each image is moved by up to this share of its sides, both ways.", low=0, high=1, open_end=True
+    gradient_accumulation: int = setting(1, "Steps whose gradients are averaged into one update.", low=1)
+
+
+@dataclass(frozen=True)
+class Schedule(Section):
+    """How long to train, and how the learning rate changes on the way."""
+
+    name: str = setting("constant", "Schedule of the learning rate.", choices=SCHEDULES, short=("schedule",))
+    epochs: int = setting(10, "Number of epochs.", low=1)
+    warmup: float = setting(0.25, "one_cycle: share of the steps in which the rate rises.", low=0, high=1)
+    plateau_patience: int = setting(3, "reduce_on_plateau: epochs without improvement before each cut.", low=1)
+    plateau_factor: float = setting(
+        0.1, "reduce_on_plateau: what the rate is multiplied by.", low=0, high=1, open_end=True
     )
-    elastic: float = part(
-        0.0, "Each image is bent: smooth random displacements, of up to this standard deviation in pixels.", low=0
+
+
+@dataclass(frozen=True)
+class Loss(Section):
+    """What is minimised."""
+
+    name: str = setting(
+        "cross_entropy", "Of the logits; squared_error is against one-hot targets.", choices=LOSSES, short=("loss",)
     )
-    flip: str = part("none", "Each image is mirrored at random; a mirrored digit is another sign.", choices=FLIPS)
-    shuffle: bool = part(True, "Draw the order anew in each epoch.")
-    pipeline: str = part(
-        "resident", "resident: images stay on the device; tf_data: they are streamed to it.", choices=PIPELINES
-    )
-    cache: bool = part(True, "tf_data: hold the images in memory instead of reading each where it lies.")
-    shuffle_buffer: int = part(0, "tf_data: images that the next one is drawn from; 0: all.", low=0)
-    prefetch: bool = part(True, "tf_data: prepare batches while the device is busy.")
-    # What is measured on the way, and when to stop
-    validation_split: float = part(
-        0.0, "Share of the training images held out, measured after each epoch.", low=0, high=1, open_end=True
-    )
-    validate_on_test: bool = part(False, "Watch the test images after each epoch, and select nothing by them.")
-    monitor: str = part("val_loss", "What early_stopping and reduce_on_plateau watch.", choices=MONITORS)
-    early_stopping: int = part(
-        0, "Stop after this many epochs without improvement and keep the best epoch's weights; 0: never.", low=0
-    )
-    save_best: str = part(
-        "none", "Also keep the best epoch's model, by this, as best.keras.", choices=("none", *MONITORS)
-    )
-    # How the arithmetic is done
-    precision: str = part("float32", "Of the arithmetic.", choices=PRECISIONS)
-    xla: bool | None = part(None, "Compile the step by XLA. None: what is fastest here (off on a CPU, on with a GPU).")
-    shares: int = part(
-        0,
-        "Parts of a batch that are computed side by side; 0: one per core, where that changes only the time. With 2 or "
-        "more each part normalises by itself.",
-        low=0,
-    )
-    seed: int = part(0, "Of weights, order, augmentation and dropout.", low=0, high=2**32 - 1)
-    model_options: Mapping[str, Any] = part({}, "Passed to the model's builder.")
+    label_smoothing: float = setting(0.0, "Share of each target spread over all classes.", low=0, high=1, open_end=True)
+    class_weights: str | Mapping[str, Any] = setting({}, "Factor of the loss by class: balanced, or {3: 2.0, 8: 1.5}.")
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _check_plain(self)
+        super().__post_init__()
+        if isinstance(self.class_weights, str):
+            check_choice("loss.class_weights", self.class_weights, ("balanced",))
+            return
+        for label, weight in self.class_weights.items():
+            if not label.isdecimal() or isinstance(weight, bool) or not isinstance(weight, int | float) or weight < 0:
+                raise RecipeError(
+                    "loss.class_weights must map labels (0, 1, ...) to factors of at least 0, received "
+                    f"{label}: {weight!r}. Write for example {{3: 2.0}}."
+                )
+
+
+@dataclass(frozen=True)
+class Validation(Section):
+    """What is measured after each epoch, and what follows from it."""
+
+    split: float = setting(
+        0.0, "Share of the training images held out, measured after each epoch.",
+        low=0, high=1, open_end=True, short=("validation_split",),
+    )  # fmt: skip
+    on_test: bool = setting(
+        False, "Watch the test images after each epoch, and select nothing by them.", short=("validate_on_test",)
+    )
+    monitor: str = setting("val_loss", "What early_stopping and reduce_on_plateau watch.", choices=MONITORS)
+    early_stopping: int = setting(
+        0, "Stop after this many epochs without improvement and keep the best epoch's weights; 0: never.", low=0
+    )
+    save_best: str = setting(
+        "none", "Also keep the best epoch's model, by this, as best.keras.", choices=("none", *MONITORS)
+    )
+
+
+@dataclass(frozen=True)
+class Execution(Section):
+    """How the arithmetic is done."""
+
+    precision: str = setting("float32", "Keras' dtype policy.", choices=PRECISIONS)
+    xla: bool | None = setting(
+        None, "Compile the step by XLA; none: what is fastest here (off on a CPU, on with a GPU)."
+    )
+    micro_batches: int = setting(
+        0, "Parts of a batch computed side by side; 0: one per core, where that changes only the time. With 2 or more, "
+        "batch normalisation sees one part at a time.",
+        low=0, short=("micro_batches", "shares"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, init=False)
+class Recipe:
+    """How a model is trained: data, not code.
+
+    Settings lie in sections and are read there: ``recipe.optimizer.learning_rate``. Each can be given with its section,
+    as in ``Recipe(optimizer={"name": "sgd", "learning_rate": 0.1})``, or by its short name, as in
+    ``Recipe(optimizer="sgd", learning_rate=0.1)``, and overridden from the command line (``--learning-rate 0.1``,
+    ``--set optimizer.learning_rate=0.1``) and from Python (``zoo.train(..., learning_rate=0.1)``). `note`
+    names the recipe's source, what it takes and what it reaches.
+
+    Raises:
+        UnknownNameError: a name that is no setting's.
+        RecipeError: a value of the wrong type or outside its range, or settings that contradict each other.
+    """
+
+    note: str = setting("", "Where the recipe comes from, what it takes and what it reaches.")
+    seed: int = setting(0, "Seed of initial weights, order, augmentation and dropout.", low=0, high=2**32 - 1)
+    data: Data = dataclasses.field(default_factory=Data)
+    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+    model: Model = dataclasses.field(default_factory=Model)
+    optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
+    schedule: Schedule = dataclasses.field(default_factory=Schedule)
+    loss: Loss = dataclasses.field(default_factory=Loss)
+    validation: Validation = dataclasses.field(default_factory=Validation)
+    execution: Execution = dataclasses.field(default_factory=Execution)
+
+    def __init__(self, **settings: Any) -> None:
+        given = full_names(settings)
+        for name, value in given.items():
+            if name not in SETTINGS:
+                raise _unknown(name, value)
         for field in dataclasses.fields(self):
-            _check_value(field, getattr(self, field.name))
+            value = given.get(field.name, field.default)
+            if field.name in SECTIONS:
+                start = f"{field.name}."
+                inside = {name.removeprefix(start): given[name] for name in given if name.startswith(start)}
+                value = SECTIONS[field.name](**inside)
+            object.__setattr__(self, field.name, value)
+        check_settings(self)
         _check_together(self)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a setting by its short name; `optimizer`, `schedule` and `loss` are sections."""
+        if name not in SHORT or name in SECTIONS:
+            raise AttributeError(f"'Recipe' object has no attribute '{name}'")
+        return operator.attrgetter(SHORT[name])(self)
 
     @property
     def validates(self) -> bool:
         """Whether something is measured after each epoch."""
-        return self.validation_split > 0 or self.validate_on_test
+        return self.validation.split > 0 or self.validation.on_test
+
+    def settings(self) -> dict[str, Any]:
+        """Return every setting's value by its full name, as in ``optimizer.learning_rate``."""
+        return {name: operator.attrgetter(name)(self) for name in SETTINGS}
 
     def override(self, **changes: Any) -> Recipe:
-        """Return a copy with `changes` applied; nested options are merged.
+        """Return a copy with `changes` applied; options are merged into those that there are.
 
         None means unchanged, except for `xla`, where it means: what is fastest here.
 
-        `model_options` and `optimizer_options` may be given whole (a mapping) or one at a time with a dot:
-        ``**{"model_options.dropout": 0.5}``.
+        A change is named by its short name (``learning_rate=0.1``), its full name
+        (``**{"optimizer.learning_rate": 0.1}``) or with its section (``optimizer={"learning_rate": 0.1}``); a single
+        option with a dot: ``**{"model_options.dropout": 0.5}``. A section that is no mapping but a value of its own
+        takes the whole place of the recipe's.
 
         Raises:
-            UnknownNameError: a key that no recipe has.
-            RecipeError: a value of the wrong kind or outside its range.
+            UnknownNameError: a name that is no setting's.
+            RecipeError: a value of the wrong type or outside its range.
         """
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        for key, value in changes.items():
-            name, _, option = key.partition(".")
-            if name not in values or (option and not isinstance(values[name], Mapping)):
-                known = ", ".join(values)
-                raise UnknownNameError(
-                    f"'{key}' is not a field of a recipe.{suggestion(key, values)} The fields are: {known}."
-                )
-            if option:
-                values[name] = {**values[name], option: value}
-            elif name.endswith("_options") and isinstance(value, Mapping):
+        values = self.settings() | full_names({k: v for k, v in changes.items() if isinstance(v, Section)})
+        for name, value in full_names({k: v for k, v in changes.items() if not isinstance(v, Section)}).items():
+            whole = ".".join(name.split(".")[:2])
+            option = name.removeprefix(whole).removeprefix(".")
+            if option and isinstance(values.get(whole), Mapping):
+                values[whole] = {**values[whole], option: value}
+            elif name.endswith(".options") and isinstance(value, Mapping):
                 values[name] = {**values[name], **value}
-            elif value is not None or name == "xla":
+            elif value is not None or name == "execution.xla" or name not in SETTINGS:
                 values[name] = value
         return Recipe(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every field as plain JSON values."""
+        """Return every setting as plain JSON values, section by section."""
         return plain(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
-        """Rebuild a recipe from `to_dict`; unknown keys are an UnknownNameError."""
+        """Rebuild a recipe from `to_dict`, or from settings by their short names, as older records have them.
+
+        Raises:
+            UnknownNameError: a name that is no setting's.
+        """
         return cls().override(**values)
 
 
-def plain(value: Any) -> Any:
-    """Turn dataclasses, mappings, tuples and NumPy's values into what `json` writes.
+SECTIONS: dict[str, type[Section]] = {
+    name: kind for name, kind in typing.get_type_hints(Recipe).items() if issubclass(kind, Section)
+}
+"""The sections by name, in their order."""
 
-    JSON has no NaN and no infinity: both become None.
+SETTINGS: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(Recipe) if f.metadata} | {
+    f"{section}.{field.name}": field for section, kind in SECTIONS.items() for field in dataclasses.fields(kind)
+}
+"""What is known about each setting, by its full name."""
+
+SHORT = {short: name for name, field in SETTINGS.items() for short in field.metadata["short"] or (field.name,)}
+"""The settings' full names by their short ones: those of options of the command line, and of older records."""
+
+
+def full_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings by their full names, however they were named; what is no setting keeps its name.
+
+    Args:
+        values: by full name (``optimizer.learning_rate``), by short name (``learning_rate``), or by section, as a
+            mapping or a `Section`. Single options stand behind a dot, as in ``model_options.dropout``. What is named by
+            itself goes before what stands in a section.
     """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if hasattr(value, "tolist"):  # NumPy's scalars and arrays, without importing it
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    whole, single = {}, {}
+    for key, value in values.items():
+        name, dot, rest = key.partition(".")
+        if key in SECTIONS and isinstance(value, Mapping | Section):
+            inside = value if isinstance(value, Mapping) else vars(value)
+            whole.update({f"{key}.{inner}": item for inner, item in inside.items()})
+        elif dot and name in SECTIONS:
+            single[key] = value
+        else:
+            single[SHORT.get(name, name) + dot + rest] = value
+    return whole | single
 
 
-def check_choice(name: str, value: str, choices: tuple[str, ...], error: type[ZooError] = RecipeError) -> None:
-    if value not in choices:
-        raise error(f"{name} must be one of {', '.join(choices)}, received '{value}'.{suggestion(str(value), choices)}")
-
-
-def _check_types(recipe: Recipe) -> None:
-    """Refuse a value of the wrong kind, and let an int stand where a float is meant."""
-    hints = typing.get_type_hints(Recipe)
-    for name, expected in hints.items():
-        value = getattr(recipe, name)
-        if expected is float and isinstance(value, int) and not isinstance(value, bool):
-            object.__setattr__(recipe, name, float(value))
-            continue
-        alternatives = typing.get_args(expected) if isinstance(expected, types.UnionType) else (expected,)
-        accepted: tuple[type, ...] = tuple(typing.get_origin(kind) or kind for kind in alternatives)
-        is_disguised_bool = isinstance(value, bool) and bool not in accepted
-        if not isinstance(value, accepted) or is_disguised_bool:
-            kinds = " or ".join("nothing" if kind is types.NoneType else kind.__name__ for kind in accepted)
-            raise RecipeError(f"{name} must be {kinds}, received {value!r}. Change {name}.")
-
-
-def _check_plain(recipe: Recipe) -> None:
-    """Refuse options that a run's record could not hold."""
-    for name in ("model_options", "optimizer_options", "class_weights"):
-        value = plain(getattr(recipe, name))
-        try:
-            json.dumps(value)
-        except (TypeError, ValueError) as error:
-            raise RecipeError(f"{name} must be plain values, received {value!r}: {error}. Change {name}.") from error
-        object.__setattr__(recipe, name, value)
-
-
-def _check_value(field: dataclasses.Field[Any], value: Any) -> None:
-    """Hold one field's value against its choices and its range."""
-    facts = field.metadata
-    if facts["choices"]:
-        check_choice(field.name, value, facts["choices"])
-    if facts["low"] is not None:
-        _check_range(field.name, value, facts["low"], facts["high"], open_end=facts["open_end"])
+def _unknown(name: str, value: Any) -> RecipeError | UnknownNameError:
+    """Return the error for a name that is no setting's, or for a section's without a setting."""
+    section = name.partition(".")[0]
+    known = ", ".join(key for key in SETTINGS if section not in SECTIONS or key.startswith(f"{section}."))
+    if name == section and name in SECTIONS:
+        return RecipeError(f"{name} is a section of a recipe, received {value!r}. Name a setting in it: {known}.")
+    near = suggestion(name, [*SETTINGS, *SHORT, *SECTIONS])
+    return UnknownNameError(f"'{name}' is not a setting of a recipe.{near} The settings are: {known}.")
 
 
 def _check_together(recipe: Recipe) -> None:
-    """Refuse fields that contradict each other, and weights that are none."""
-    watched = {recipe.save_best}
-    if recipe.early_stopping or recipe.schedule == "reduce_on_plateau":
-        watched.add(recipe.monitor)
+    """Refuse settings that contradict each other."""
+    validation = recipe.validation
+    watched = {validation.save_best}
+    if validation.early_stopping or recipe.schedule.name == "reduce_on_plateau":
+        watched.add(validation.monitor)
     missing = sorted(name for name in watched if name.startswith("val_"))
     if missing and not recipe.validates:
         raise RecipeError(
             f"{' and '.join(missing)} cannot be watched: no image is held out. "
             "Set validation_split, for example to 0.1, or watch loss."
         )
-    if recipe.validate_on_test and (missing or recipe.validation_split):
+    if validation.on_test and (missing or validation.split):
         raise RecipeError(
             "validate_on_test only watches the test images: nothing may be selected by them. "
             "Use validation_split instead of it."
         )
-    if isinstance(recipe.class_weights, str):
-        check_choice("class_weights", recipe.class_weights, ("balanced",))
-        return
-    for label, weight in recipe.class_weights.items():
-        if not label.isdecimal() or isinstance(weight, bool) or not isinstance(weight, int | float) or weight < 0:
-            raise RecipeError(
-                f"class_weights must map labels (0, 1, ...) to factors of at least 0, received {label}: {weight!r}. "
-                "Write for example {3: 2.0}."
-            )
-
-
-def _check_range(name: str, value: float, low: float, high: float, *, open_end: bool = False) -> None:
-    if not (low <= value < high if open_end else low <= value <= high) or math.isnan(value):
-        bounds = f"at least {low:g}" if high == math.inf else f"from {low:g} to {'below ' * open_end}{high:g}"
-        raise RecipeError(f"{name} must be {bounds}, received {value!r}. Change {name}.")

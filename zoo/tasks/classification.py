@@ -58,7 +58,7 @@ class Classification(Task):
         del image_shape, model
         return dataclasses.replace(
             self,
-            objective=recipe.loss,
+            objective=recipe.loss.name,
             label_smoothing=recipe.label_smoothing,
             class_weights=_weights(recipe, targets, num_classes),
         )

@@ -47,7 +47,7 @@ class Detection(SceneTask):
         self, recipe: Recipe, targets: np.ndarray, num_classes: int, *, image_shape: tuple[int, ...], model: str = ""
     ) -> Detection:
         """Return the task for images of that shape."""
-        refuse(recipe, f"{model} finds boxes", "loss", "class_weights", "label_smoothing", *GEOMETRIC_AUGMENTATIONS)
+        refuse(recipe, f"{model} finds boxes", "loss.name", "class_weights", "label_smoothing", *GEOMETRIC_AUGMENTATIONS)
         del targets, num_classes
         self._detector(model)
         return dataclasses.replace(self, image_shape=image_shape)

@@ -33,7 +33,7 @@ class Segmentation(SceneTask):
         self, recipe: Recipe, targets: np.ndarray, num_classes: int, *, image_shape: tuple[int, ...], model: str = ""
     ) -> Segmentation:
         """Return the task as a recipe trains it: `label_smoothing` is read."""
-        refuse(recipe, f"{model} masks pixels", "loss", "class_weights", *GEOMETRIC_AUGMENTATIONS)
+        refuse(recipe, f"{model} masks pixels", "loss.name", "class_weights", *GEOMETRIC_AUGMENTATIONS)
         del targets, image_shape
         return Segmentation(num_classes, recipe.label_smoothing)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from zoo.errors import RecipeError
@@ -169,6 +170,6 @@ def refuse(recipe: Recipe, why: str, *fields: str) -> None:
         why: what the model is for, as in "unet masks pixels".
         fields: those that would do nothing, or harm.
     """
-    asked = [name for name in fields if getattr(recipe, name) != getattr(GENERAL, name)]
+    asked = [name for name in fields if attrgetter(name)(recipe) != attrgetter(name)(GENERAL)]
     if asked:
         raise RecipeError(f"{why}: a recipe for it cannot have {', '.join(asked)}. Leave it out.")

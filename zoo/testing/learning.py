@@ -95,7 +95,7 @@ def check_learns_digits(spec: ModelSpec) -> Iterator[str]:
         yield (
             f"give {spec.name} a default recipe that learns: on digits it reaches {measure} {reached:.2f} in "
             f"{DIGITS_EPOCHS} epochs, where {floor:.2f} is the floor. Try another learning_rate first "
-            f"(now {run.recipe.learning_rate:g}), then optimizer, schedule and scaling"
+            f"(now {run.recipe.optimizer.learning_rate:g}), then optimizer, schedule and scaling"
         )
 
 

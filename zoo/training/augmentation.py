@@ -6,7 +6,7 @@ import math
 
 import tensorflow as tf
 
-from zoo.spec.recipe import Recipe
+from zoo.spec.recipe import Augmentation, Recipe
 
 
 def augment(pixels: tf.Tensor, step: tf.Tensor, recipe: Recipe) -> tf.Tensor:
@@ -15,21 +15,23 @@ def augment(pixels: tf.Tensor, step: tf.Tensor, recipe: Recipe) -> tf.Tensor:
     Args:
         pixels: uint8 (B, H, W, C).
         step: the number of the step in the whole run, int32 scalar.
-        recipe: `shift` moves the batch as a whole, which costs next to nothing; `rotation`, `zoom`, `translation`,
-            `elastic` and `flip` are drawn for each image, the first four in one resampling. `seed` is read too.
+        recipe: its `augmentation` and `seed` are read. `shift` moves the batch as a whole, which costs next to nothing;
+            `rotation`, `zoom`, `translation`, `elastic` and `flip` are drawn for each image, the first four in one
+            resampling.
 
     Returns:
         (B, H, W, C), 0..255: uint8 after a shift or a flip alone, float32 after a resampling.
     """
+    by = recipe.augmentation
     seed = tf.stack([tf.constant(recipe.seed % 2**31), step])
-    if recipe.shift:
-        pixels = _shifted(pixels, recipe.shift, seed)
-    if recipe.flip in ("horizontal", "both"):
+    if by.shift:
+        pixels = _shifted(pixels, by.shift, seed)
+    if by.flip in ("horizontal", "both"):
         pixels = _flipped(pixels, 2, _salted(seed, 1))
-    if recipe.flip in ("vertical", "both"):
+    if by.flip in ("vertical", "both"):
         pixels = _flipped(pixels, 1, _salted(seed, 2))
-    if recipe.rotation or recipe.zoom or recipe.translation or recipe.elastic:
-        pixels = _resampled(pixels, recipe, _salted(seed, 3))
+    if by.rotation or by.zoom or by.translation or by.elastic:
+        pixels = _resampled(pixels, by, _salted(seed, 3))
     return pixels
 
 
@@ -53,12 +55,12 @@ def _flipped(pixels: tf.Tensor, axis: int, seed: tf.Tensor) -> tf.Tensor:
     return tf.where(chosen, tf.reverse(pixels, [axis]), pixels)
 
 
-def _resampled(pixels: tf.Tensor, recipe: Recipe, seed: tf.Tensor) -> tf.Tensor:
-    """Turn each image about its centre, scale it, move it and bend it, by one bilinear resampling."""
+def _resampled(pixels: tf.Tensor, by: Augmentation, seed: tf.Tensor) -> tf.Tensor:
+    """Rotate each image about its centre, scale, shift and distort it, by one bilinear resampling."""
     images = tf.cast(pixels, tf.float32)
-    transforms = _transforms(images, recipe, seed)
-    if recipe.elastic:
-        return _sampled(images, _places(images, transforms) + _bends(images, recipe.elastic, _salted(seed, 2)))
+    transforms = _transforms(images, by, seed)
+    if by.elastic:
+        return _sampled(images, _places(images, transforms) + _displacements(images, by.elastic, _salted(seed, 2)))
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=tf.pad(transforms, [[0, 0], [0, 2]]),
@@ -69,17 +71,17 @@ def _resampled(pixels: tf.Tensor, recipe: Recipe, seed: tf.Tensor) -> tf.Tensor:
     )
 
 
-def _transforms(images: tf.Tensor, recipe: Recipe, seed: tf.Tensor) -> tf.Tensor:
+def _transforms(images: tf.Tensor, by: Augmentation, seed: tf.Tensor) -> tf.Tensor:
     """Return (B, 6): row by row the matrix that leads from a pixel of the result to its place in the source."""
     count = tf.shape(images)[0]
     height, width = images.shape[1:3]
     draws = tf.random.stateless_uniform([2, count], seed, -1.0, 1.0)
-    angle = draws[0] * math.radians(recipe.rotation)
-    scale = 1.0 + draws[1] * recipe.zoom  # of what is drawn: above one the image appears larger
+    angle = draws[0] * math.radians(by.rotation)
+    scale = 1.0 + draws[1] * by.zoom  # of what is drawn: above one the image appears larger
     cosine, sine = tf.cos(angle) / scale, tf.sin(angle) / scale
     middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
     # Where the source's middle lands in the result.
-    moves = tf.random.stateless_uniform([2, count], _salted(seed, 1), -recipe.translation, recipe.translation)
+    moves = tf.random.stateless_uniform([2, count], _salted(seed, 1), -by.translation, by.translation)
     to_x, to_y = middle_x + moves[0] * width, middle_y + moves[1] * height
     return tf.stack(
         [
@@ -98,7 +100,7 @@ def _places(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
     return tf.einsum("pk,bjk->bpj", pixels, tf.reshape(transforms, [-1, 2, 3]))
 
 
-def _bends(images: tf.Tensor, deviation: float, seed: tf.Tensor) -> tf.Tensor:
+def _displacements(images: tf.Tensor, deviation: float, seed: tf.Tensor) -> tf.Tensor:
     """Return (B, H * W, 2) displacements: noise, smoothed by a Gaussian, of up to so many pixels standard deviation.
 
     After Simard, Steinkraus, Platt (2003), whose Gaussian is as wide here: 4 pixels of 29.

@@ -66,29 +66,32 @@ class SaveBest(keras.callbacks.Callback):
 def recipe_callbacks(
     recipe: Recipe, *, save: Callable[[keras.Model], None], tensorboard: Path | None = None
 ) -> list[keras.callbacks.Callback]:
-    """Return the callbacks that a recipe's fields stand for.
+    """Return the callbacks that a recipe's settings stand for.
 
     Args:
-        recipe: `schedule`, `early_stopping`, `save_best` and what belongs to them are read.
+        recipe: `schedule` and `validation` are read.
         save: writes the best model.
         tensorboard: the folder for TensorBoard's event files, or None for none.
 
     Raises:
         RecipeError: TensorBoard is asked for and not installed.
     """
+    schedule, validation = recipe.schedule, recipe.validation
     callbacks: list[keras.callbacks.Callback] = []
-    if recipe.schedule == "reduce_on_plateau":
+    if schedule.name == "reduce_on_plateau":
         callbacks.append(
             keras.callbacks.ReduceLROnPlateau(
-                recipe.monitor, factor=recipe.plateau_factor, patience=recipe.plateau_patience
+                validation.monitor, factor=schedule.plateau_factor, patience=schedule.plateau_patience
             )
         )
-    if recipe.early_stopping:
+    if validation.early_stopping:
         callbacks.append(
-            keras.callbacks.EarlyStopping(recipe.monitor, patience=recipe.early_stopping, restore_best_weights=True)
+            keras.callbacks.EarlyStopping(
+                validation.monitor, patience=validation.early_stopping, restore_best_weights=True
+            )
         )
-    if recipe.save_best != "none":
-        callbacks.append(SaveBest(recipe.save_best, save))
+    if validation.save_best != "none":
+        callbacks.append(SaveBest(validation.save_best, save))
     if tensorboard is not None:
         if importlib.util.find_spec("tensorboard") is None:
             raise RecipeError("TensorBoard is not installed. Install it: python -m pip install 'cnn-zoo[tensorboard]'.")
@@ -104,10 +107,10 @@ def check_callbacks(callbacks: Sequence[keras.callbacks.Callback], recipe: Recip
     """
     for callback in callbacks:
         sets_rate = isinstance(callback, keras.callbacks.ReduceLROnPlateau | keras.callbacks.LearningRateScheduler)
-        if sets_rate and recipe.schedule in ("cosine", "one_cycle"):
+        if sets_rate and recipe.schedule.name in ("cosine", "one_cycle"):
             raise RecipeError(
-                f"{type(callback).__name__} sets the learning rate, but the recipe's schedule '{recipe.schedule}' does "
-                "so already. Set schedule='constant'."
+                f"{type(callback).__name__} sets the learning rate, but the recipe's schedule '{recipe.schedule.name}' "
+                "does so already. Set schedule='constant'."
             )
 
 

@@ -37,7 +37,7 @@ def place(
     """Resolve a recipe's precision and XLA, and the device asked for, on this machine.
 
     Args:
-        recipe: `precision` and `xla` are read.
+        recipe: its `execution` is read.
         device: auto, cpu, gpu or gpu:N.
         deterministic: same seed, same bits; turns XLA off unless the recipe insists.
         training: the model that will be trained, so that threads can be laid out for it while they still can.
@@ -51,13 +51,15 @@ def place(
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     on_gpu = resolved.startswith("gpu")
-    xla = recipe.xla if recipe.xla is not None else on_gpu and not deterministic
+    xla = recipe.execution.xla
+    if xla is None:
+        xla = on_gpu and not deterministic
     if training and not on_gpu and not xla:
         claim_threads(training, recipe, cpus_allowed())
     return Placement(
         device=resolved,
         device_name=_processor_name(resolved),
-        precision=recipe.precision,
+        precision=recipe.execution.precision,
         xla=xla,
         deterministic=deterministic,
         threads=threads(),

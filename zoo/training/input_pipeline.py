@@ -99,7 +99,9 @@ class StreamedFeed:
         if wanted != self._position:
             with tf.device("/CPU:0"):
                 batches = self._positions(wanted).map(self._read)
-                self._iterators[:] = [iter(batches.prefetch(tf.data.AUTOTUNE) if self.recipe.prefetch else batches)]
+                if self.recipe.data.prefetch:
+                    batches = batches.prefetch(tf.data.AUTOTUNE)
+                self._iterators[:] = [iter(batches)]
             self._position = wanted
 
     def arguments(self, steps: int) -> tuple[Any, ...]:
@@ -113,9 +115,10 @@ class StreamedFeed:
 
     def _positions(self, first: int) -> tf.data.Dataset:
         """Return the positions of batch after batch, through all epochs, without the first so many."""
-        if self.recipe.shuffle and 0 < self.recipe.shuffle_buffer < self.examples:
+        buffer = self.recipe.data.shuffle_buffer
+        if self.recipe.data.shuffle and 0 < buffer < self.examples:
             positions = tf.data.Dataset.range(self.examples)
-            positions = positions.shuffle(self.recipe.shuffle_buffer, seed=self.recipe.seed % 2**31)
+            positions = positions.shuffle(buffer, seed=self.recipe.seed % 2**31)
             return positions.batch(self.batch_size).repeat().skip(first)
         steps = tf.data.Dataset.range(first, tf.int64.max)
         return steps.map(lambda step: tf.numpy_function(self._rows, [step], tf.int32, stateful=False))
@@ -164,6 +167,6 @@ def make_feed(examples: Examples, recipe: Recipe) -> Feed:
 
 def shuffled(examples: int, recipe: Recipe, epoch: int) -> np.ndarray:
     """Return the order of an epoch's examples: a function of seed and epoch, with no state between."""
-    if not recipe.shuffle:
+    if not recipe.data.shuffle:
         return np.arange(examples, dtype=np.int32)
     return np.random.default_rng([recipe.seed, epoch]).permutation(examples).astype(np.int32)

@@ -50,28 +50,28 @@ def make_optimizer(recipe: Recipe, *, total_steps: int) -> keras.optimizers.Opti
     """Return the recipe's optimizer with its schedule, wrapped in dynamic loss scaling for mixed_float16.
 
     Args:
-        recipe: what it says about the optimizer, the learning rate and the precision is read.
+        recipe: its `optimizer`, `schedule` and precision are read.
         total_steps: batches of the whole run, over which the schedule stretches.
 
     Raises:
         RecipeError: Keras has no such optimizer, or it refuses the options.
     """
-    options: dict[str, Any] = {}
-    if recipe.weight_averaging:
-        options |= {"use_ema": True, "ema_momentum": recipe.weight_averaging}
-    if recipe.gradient_accumulation > 1:
-        options["gradient_accumulation_steps"] = recipe.gradient_accumulation
-        total_steps //= recipe.gradient_accumulation
-    options |= recipe.optimizer_options
-    optimizer_class = _optimizer_class(recipe.optimizer)
+    asked, options = recipe.optimizer, dict[str, Any]()
+    if asked.weight_averaging:
+        options |= {"use_ema": True, "ema_momentum": asked.weight_averaging}
+    if asked.gradient_accumulation > 1:
+        options["gradient_accumulation_steps"] = asked.gradient_accumulation
+        total_steps //= asked.gradient_accumulation
+    options |= asked.options
+    optimizer_class = _optimizer_class(asked.name)
     if optimizer_class is keras.optimizers.Adam and not options.get("amsgrad"):
         optimizer_class = FusedAdam
     try:
         optimizer = optimizer_class(learning_rate=make_schedule(recipe, total_steps=total_steps), **options)
     except (TypeError, ValueError) as error:
-        raise RecipeError(f"{recipe.optimizer} refuses optimizer_options {options!r}: {error}") from error
+        raise RecipeError(f"{asked.name} refuses optimizer_options {options!r}: {error}") from error
     optimizer = on_one_replica(optimizer)
-    if recipe.precision == "mixed_float16":
+    if recipe.execution.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
 
@@ -96,14 +96,15 @@ def make_schedule(recipe: Recipe, *, total_steps: int) -> float | keras.optimize
     ``one_cycle`` rises linearly from a 25th of the peak over `warmup` of the steps and falls to zero along a
     cosine (after Smith & Topin 2018, "Super-Convergence"); ``cosine`` only falls.
     """
-    if recipe.schedule in ("constant", "reduce_on_plateau"):
-        return recipe.learning_rate
-    if recipe.schedule == "cosine":
-        return keras.optimizers.schedules.CosineDecay(recipe.learning_rate, decay_steps=max(1, total_steps))
-    warmup_steps = max(1, round(recipe.warmup * total_steps))
+    peak = recipe.optimizer.learning_rate
+    if recipe.schedule.name in ("constant", "reduce_on_plateau"):
+        return peak
+    if recipe.schedule.name == "cosine":
+        return keras.optimizers.schedules.CosineDecay(peak, decay_steps=max(1, total_steps))
+    warmup_steps = max(1, round(recipe.schedule.warmup * total_steps))
     return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=recipe.learning_rate / 25,
-        warmup_target=recipe.learning_rate,
+        initial_learning_rate=peak / 25,
+        warmup_target=peak,
         warmup_steps=warmup_steps,
         decay_steps=max(1, total_steps - warmup_steps),
     )

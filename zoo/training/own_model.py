@@ -69,18 +69,18 @@ def adopt(network: keras.Model, recipe: Recipe, data: Dataset, *, keep_scaling: 
     layer, shrinks, outputs = _shown_noise(graph, data)
     recipe, cautions = _scaling(graph.name, layer if shrinks else None, recipe, keep_scaling)
     ends = _end_of(graph)
-    if recipe.loss == "cross_entropy" and "sigmoid" in ends:
+    if recipe.loss.name == "cross_entropy" and "sigmoid" in ends:
         raise ModelError(
             f"{graph.name} ends in {ends}, which answers for each class alone; an image has one class here. End it in "
             f"keras.layers.Dense({data.num_classes}) without an activation."
         )
-    if recipe.loss == "cross_entropy" and (ends == "softmax" or are_probabilities(outputs)):
+    if recipe.loss.name == "cross_entropy" and (ends == "softmax" or are_probabilities(outputs)):
         graph = _with_logarithm(graph)
         cautions.append(
             f"{graph.name} ends in probabilities, as softmax gives them: it is trained on their logarithms, which are "
             "logits, and what is saved ends in these. Leave the softmax out to be free of this."
         )
-    if recipe.loss == "cross_entropy" and ends == "relu":
+    if recipe.loss.name == "cross_entropy" and ends == "relu":
         cautions.append(
             f"{graph.name} ends in relu, which cuts logits off at 0. Expect a worse model; end it in "
             f"keras.layers.Dense({data.num_classes}) without an activation."
@@ -91,16 +91,16 @@ def adopt(network: keras.Model, recipe: Recipe, data: Dataset, *, keep_scaling: 
 
 def _scaling(name: str, layer: str | None, recipe: Recipe, keep: bool) -> tuple[Recipe, list[str]]:
     """Return the recipe without its scaling where the model scales images before `layer`, unless it is to be kept."""
-    if layer is None or recipe.scaling == "none":
+    if layer is None or recipe.data.scaling == "none":
         return recipe, []
     if keep:
         return recipe, [
-            f"{name} scales images itself, and scaling={recipe.scaling} scales them once more before it. "
+            f"{name} scales images itself, and scaling={recipe.data.scaling} scales them once more before it. "
             "Expect a worse model; scaling='none' leaves it out."
         ]
     return recipe.override(scaling="none"), [
         f"{name} scales images itself, before its layer {layer}: zoo's own scaling is left out (scaling='none'). "
-        f"Pass scaling='{recipe.scaling}' to have both."
+        f"Pass scaling='{recipe.data.scaling}' to have both."
     ]
 
 
@@ -161,13 +161,13 @@ def with_image_input(graph: keras.Model, image_shape: tuple[int, int, int]) -> k
 
 
 def _check_recipe(graph: keras.Model, recipe: Recipe) -> None:
-    if recipe.model_options:
+    if recipe.model.options:
         raise RecipeError(f"{graph.name} is built already: it takes no model_options. Remove them.")
     policies = {layer.dtype_policy.name for layer in graph._flatten_layers(include_self=False)}
-    if recipe.precision != "float32" and recipe.precision not in policies:
+    if recipe.execution.precision != "float32" and recipe.execution.precision not in policies:
         raise RecipeError(
             f"{graph.name} is built already, in {', '.join(sorted(policies))}: it cannot be trained in "
-            f"{recipe.precision}. Build it under that policy."
+            f"{recipe.execution.precision}. Build it under that policy."
         )
 
 

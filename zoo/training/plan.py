@@ -18,6 +18,7 @@ from zoo.data.appearance import Preprocessing
 from zoo.errors import RecipeError, RunError
 from zoo.runs.folder import load_run
 from zoo.spec import ModelSpec, Origin, Recipe
+from zoo.spec.recipe import full_names
 from zoo.tasks import task_for
 from zoo.training.checkpoint import FILE, Checkpoint
 
@@ -96,7 +97,7 @@ def plan_run(
         recipe_name=name,
         network=model if isinstance(model, keras.Model) else None,
         data_dir=str(Path(data_dir).resolve()) if data_dir is not None else None,
-        keep_scaling=overrides.get("scaling") is not None or chosen.scaling != Recipe().scaling,
+        keep_scaling=full_names(overrides).get("data.scaling") is not None or chosen.scaling != Recipe().scaling,
         **settings,
     )
 

@@ -29,11 +29,11 @@ def claim_threads(spec: ModelSpec, recipe: Recipe, cores: int) -> None:
 
     Args:
         spec: the model that will be trained; one whose declared parameters are all trainable keeps no statistics.
-        recipe: `shares` is read.
+        recipe: `execution.micro_batches` is read.
         cores: that this process may use.
     """
     keeps_none = spec.params is not None and spec.trainable_params == spec.params
-    shares = recipe.shares or (min(cores, MOST) if keeps_none else 1)
+    shares = recipe.execution.micro_batches or (min(cores, MOST) if keeps_none else 1)
     chosen = os.environ.get("TF_NUM_INTRAOP_THREADS") or tf.config.threading.get_intra_op_parallelism_threads()
     if shares == 1 or chosen:
         return
@@ -50,7 +50,7 @@ def side_by_side(threads: dict[str, int]) -> int:
 
 def shares_of(model: keras.Model, recipe: Recipe, most: int) -> int:
     """Return into how many shares each batch is divided: what the recipe says, or `most` where it changes nothing."""
-    return recipe.shares or (most if _images_are_alone(model) else 1)
+    return recipe.execution.micro_batches or (most if _images_are_alone(model) else 1)
 
 
 def _images_are_alone(model: keras.Model) -> bool:

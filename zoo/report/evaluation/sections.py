@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.report.evaluation.predictions import percent as likelihood
 from zoo.report.shared.page_text import number, percent, picture_tag, points, text
-from zoo.spec.recipe import Recipe
+from zoo.spec.recipe import Recipe, full_names
 
 Document = Mapping[str, Any]
 
@@ -73,14 +73,14 @@ def _trained_on(run: Document) -> str:
 
 def _changes(run: Document, recipe: Document) -> str:
     """The recipe's name, and its values that differ from zoo's general recipe."""
-    general = Recipe().to_dict()
+    general, values = Recipe().settings(), full_names(recipe)
     changed = [
-        f"{text(key)} <b>{text(value)}</b>"
-        for key, value in recipe.items()
-        if key not in ("note", "dataset", "seed") and value != general.get(key) and value not in ({}, None)
+        f"{text(name)} <b>{text(value)}</b>"
+        for name, value in values.items()
+        if name not in ("note", "data.dataset", "seed") and value != general.get(name) and value not in ({}, None)
     ]
-    if recipe.get("epochs") == general["epochs"]:
-        changed.insert(0, f"epochs <b>{text(recipe['epochs'])}</b>")
+    if values.get("schedule.epochs") == general["schedule.epochs"]:
+        changed.insert(0, f"schedule.epochs <b>{text(values['schedule.epochs'])}</b>")
     return f"{text(run.get('recipe', 'custom'))}: " + (", ".join(changed) or "zoo's general values")
 
 
