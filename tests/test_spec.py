@@ -174,6 +174,12 @@ def test_settings_are_read_as_what_they_look_like(text, value):
     assert parse_settings([f"key={text}"]) == {"key": value}
 
 
+def test_none_is_a_word_where_it_is_one_of_the_choices():
+    """flip=none turns flips off; anywhere else none is the absence of a value."""
+    settings = ["flip=none", "augmentation.flip=none", "save_best=none", "xla=none", "model.options.dropout=none"]
+    assert list(parse_settings(settings).values()) == ["none", "none", "none", None, None]
+
+
 def test_setting_without_a_value_is_refused():
     """The error shows how to write it."""
     with pytest.raises(RecipeError, match="--set takes KEY=VALUE, received 'epochs'"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.commands.shared import find_model
 from zoo.errors import RecipeError
-from zoo.spec.recipe import SHORT, Recipe, full_names
+from zoo.spec.recipe import SETTINGS, SHORT, Recipe, full_names
 
 
 def train_arguments(name: str | None, options: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
@@ -41,10 +41,11 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     """
     overrides = {}
     for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals or not key.strip():
+        key, equals, text = (word.strip() for word in setting.partition("="))
+        if not equals or not key:
             raise RecipeError(f"--set takes KEY=VALUE, received '{setting}'. Write for example --set epochs=3.")
-        overrides[key.strip()] = literal(value.strip())
+        facts = SETTINGS[name].metadata if (name := SHORT.get(key, key)) in SETTINGS else {}
+        overrides[key] = text if text in facts.get("choices", ()) else literal(text)  # none is a choice of some
     return overrides
 
 
