@@ -88,7 +88,7 @@ def test_the_readme_and_each_guide_have_examples_that_run():
         "docs/how-to/keras.md": 4,
         "docs/how-to/own-data.md": 3,
         "docs/how-to/plugin.md": 3,
-        "docs/how-to/recipe.md": 2,
+        "docs/how-to/recipe.md": 3,
         "docs/how-to/reproduce.md": 1,
         "docs/tutorial.md": 6,
     }

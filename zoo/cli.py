@@ -29,6 +29,7 @@ from zoo.commands.shared import report as report_result
 from zoo.commands.streams import Program
 from zoo.errors import ZooError
 from zoo.report.runs.text import print_pages, print_run, print_seeds
+from zoo.spec.config import recipe_toml
 from zoo.startup import load_tensorflow
 
 if TYPE_CHECKING:
@@ -65,13 +66,24 @@ for command in (
 @main.command("train")
 @click.argument("name", required=False)
 @train_options
-def train_command(name: str | None, as_json: bool, report: bool, settings: tuple[str, ...], **arguments: Any) -> None:
+def train_command(
+    name: str | None,
+    as_json: bool,
+    report: bool,
+    settings: tuple[str, ...],
+    config: Path | None,
+    print_config: bool,
+    **arguments: Any,
+) -> None:
     """Train the model NAME and write a run folder, or continue one with --resume."""
     from zoo.commands.settings import train_arguments
 
-    if name is None and arguments["resume"] is None:
+    if name is None and (print_config or arguments["resume"] is None):
         raise click.UsageError("Name a model (zoo train lenet5), or a run to continue (zoo train --resume RUN).")
-    arguments = train_arguments(name, arguments, settings)  # complains before TensorFlow loads
+    recipe, arguments = train_arguments(name, arguments, settings, config)  # complains before TensorFlow loads
+    if print_config:
+        report_result(as_json, recipe, lambda _: click.echo(recipe_toml(recipe), nl=False))
+        return
     load_tensorflow()
     from zoo.training import trainer
 

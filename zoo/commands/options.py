@@ -99,6 +99,10 @@ def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         DATA_DIR_OPTION,
         click.option("--recipe", help="One of the model's recipes. [default: default]"),
+        click.option(
+            "--config", type=click.Path(path_type=Path), metavar="FILE", help="Train by the recipe in this TOML file."
+        ),
+        click.option("--print-config", is_flag=True, help="Print the recipe as such a file, and train nothing."),
         DEVICE_OPTION,
         click.option("--seeds", type=int, help="Train this many times, with consecutive seeds, and summarise."),
         click.option("--deterministic", is_flag=True, help="The same seed gives the same bits; slower."),

@@ -1,23 +1,30 @@
-"""From the words of ``zoo train`` to a recipe: ``--set key=value``, and an option for each setting."""
+"""From the words of ``zoo train`` to a recipe: a file, ``--set key=value``, and an option for each setting."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
+
+import click
 
 from zoo.commands.shared import find_model
 from zoo.errors import RecipeError
-from zoo.spec.recipe import SETTINGS, SHORT, Recipe, full_names
+from zoo.spec import Recipe, read_recipe
+from zoo.spec.recipe import SETTINGS, SHORT, full_names
 
 
-def train_arguments(name: str | None, options: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
-    """Return the arguments of `zoo.train` that a training is asked for by, once its recipe is known to be one.
+def train_arguments(
+    name: str | None, options: Mapping[str, Any], settings: Iterable[str], config: Path | None
+) -> tuple[Recipe, dict[str, Any]]:
+    """Return the recipe that a training is asked for by, and the arguments of `zoo.train` that say so.
 
     Args:
         name: the model's; None where a run is continued.
         options: by name, those that were not given as None.
-        settings: ``KEY=VALUE`` strings, which go before `options`.
+        settings: ``KEY=VALUE`` strings, which override `options`.
+        config: a TOML file with the recipe that both override; None for one of the model's.
 
     Raises:
         ZooError: a name or a value is not what it must be.
@@ -27,8 +34,12 @@ def train_arguments(name: str | None, options: Mapping[str, Any], settings: Iter
     if "class_weights" in arguments:
         arguments["class_weights"] = literal(arguments["class_weights"])
     recipe = Recipe() if name is None else find_model(name).recipe(arguments.get("recipe", "default"))
-    recipe.override(**{key: value for key, value in arguments.items() if key in SHORT} | given)
-    return arguments | given
+    if config is not None:
+        if "recipe" in arguments:
+            raise click.UsageError("--recipe and --config name two recipes: leave one out.")
+        recipe = arguments["recipe"] = read_recipe(config)
+    overrides = {key: value for key, value in arguments.items() if key in SHORT} | given
+    return recipe.override(**overrides), arguments | given
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Nothing here imports TensorFlow. Every value turns into plain JSON with `to_dict
 """
 
 from zoo.spec.claims import Claim, Counted, Published
+from zoo.spec.config import read_recipe, recipe_toml
 from zoo.spec.model import BUILT_IN, TASKS, ModelSpec, Origin, Paper, spec_of
 from zoo.spec.recipe import PRECISIONS, Recipe
 from zoo.spec.run import Run
@@ -20,5 +21,7 @@ __all__ = [
     "Published",
     "Recipe",
     "Run",
+    "read_recipe",
+    "recipe_toml",
     "spec_of",
 ]

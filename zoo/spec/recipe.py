@@ -158,8 +158,8 @@ class Recipe:
     Settings lie in sections and are read there: ``recipe.optimizer.learning_rate``. Each can be given with its section,
     as in ``Recipe(optimizer={"name": "sgd", "learning_rate": 0.1})``, or by its short name, as in
     ``Recipe(optimizer="sgd", learning_rate=0.1)``, and overridden from the command line (``--learning-rate 0.1``,
-    ``--set optimizer.learning_rate=0.1``) and from Python (``zoo.train(..., learning_rate=0.1)``). `note`
-    names the recipe's source, what it takes and what it reaches.
+    ``--set optimizer.learning_rate=0.1``), from a file (``--config``) and from Python
+    (``zoo.train(..., learning_rate=0.1)``). `note` names the recipe's source, what it takes and what it reaches.
 
     Raises:
         UnknownNameError: a name that is no setting's.
@@ -267,7 +267,7 @@ def full_names(values: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         values: by full name (``optimizer.learning_rate``), by short name (``learning_rate``), or by section, as a
             mapping or a `Section`. Single options stand behind a dot, as in ``model_options.dropout``. What is named by
-            itself goes before what stands in a section.
+            itself overrides what stands in a section.
     """
     whole, single = {}, {}
     for key, value in values.items():

@@ -29,7 +29,7 @@ def setting(
 
     Args:
         default: its value where none is given; a mapping is copied.
-        meaning: one line, for ``zoo train --help``.
+        meaning: one line, for ``zoo train --help`` and ``--print-config``.
         low: the least value; None for what is no number.
         high: the greatest value, itself excluded with `open_end`.
         choices: the words that it may be.
