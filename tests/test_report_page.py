@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from zoo.report.evaluation.files import write_evaluation
+from zoo.report.evaluation.sections import training
 from zoo.report.shared.page_text import picture_tag
 from zoo.spec.evaluation import Evaluation
 from zoo.spec.recipe import Recipe, plain
@@ -150,6 +151,19 @@ def test_names_from_strangers_are_only_names(page):
     assert HOSTILE in "".join(reader.words)
     assert "数字の零" in "".join(reader.words)
     assert "\x1b" not in page[1]
+
+
+def test_records_with_and_without_sections_read_the_same():
+    """Settings that differ from zoo's general ones are named with their sections, whichever way they were recorded."""
+    old = json.loads((Path(__file__).parent / "records" / "run-flat-recipe.json").read_text())
+    new = old | {"recipe_values": Recipe.from_dict(old["recipe_values"]).to_dict()}
+    facts = [training({}, run) for run in (old, new)]
+    for text in facts:
+        assert "optimizer.name <b>sgd</b>" in text
+        assert "schedule.epochs <b>2</b>" in text
+        assert "data.dataset" not in text
+    old_names, new_names = (sorted(re.findall(r"[a-z_.]+ <b>", text)) for text in facts)
+    assert old_names == new_names
 
 
 def test_pictures_have_words_and_tables_have_headers(page):
