@@ -30,7 +30,7 @@ RECIPE = Recipe(
     schedule="one_cycle",
     precision="mixed_bfloat16",
     shift=1,
-    shares=2,
+    micro_batches=2,
 )
 Builder = Callable[..., Any]
 

@@ -42,11 +42,11 @@ RECIPE = Recipe(
     schedule="one_cycle",
     precision="mixed_bfloat16",
     shift=1,
-    shares=2,
+    micro_batches=2,
 )
 DEEP = Recipe(
     note="To begin with: Adam at a small rate; at 1e-3 it stayed at chance on small digits. Not trained by us; the "
-    "paper's own is SGD with momentum 0.9, the rate 4 % smaller after every 8 passes.",
+    "paper's own is SGD with momentum 0.9, the rate 4 % smaller after every 8 epochs.",
     learning_rate=1e-4,
 )
 DEVIATIONS = (

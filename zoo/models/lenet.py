@@ -25,8 +25,7 @@ RECIPES = {
         shift=1,
     ),
     "speedrun": Recipe(
-        note="To 99% in two passes: rectifiers, largest values instead of means, short memories in Adam: 99.15 ± "
-        "0.06 % (n = 3 seeds).",
+        note="To 99% in two epochs: ReLU, max pooling, short memories in Adam: 99.15 ± 0.06 % (n = 3 seeds).",
         epochs=2,
         learning_rate=8e-3,
         schedule="one_cycle",

@@ -50,12 +50,12 @@ V2_POOLING = (
 DIGITS = "The input is a 28x28 digit by default, where the paper's is a 32x32 photograph."
 
 RECIPE = Recipe(
-    note="One-cycle Adam in bfloat16, with the digits moved by up to a pixel; the deeper, the fewer passes",
+    note="One-cycle Adam in bfloat16, with the digits shifted by up to a pixel; the deeper, the fewer epochs",
     learning_rate=3e-3,
     schedule="one_cycle",
     precision="mixed_bfloat16",
     shift=1,
-    shares=2,
+    micro_batches=2,
 )
 IN_THE_3X3 = ", whose units shrink maps in their 3x3 convolution"
 

@@ -32,7 +32,7 @@ SEGNET = Paper(
     min_size=(8, 8),
     recipes={
         "default": Recipe(
-            note="Five passes of one-cycle Adam: mean IoU 89.2 ± 0.3 % on the test scenes (n = 3 "
+            note="Five epochs of one-cycle Adam: mean IoU 89.2 ± 0.3 % on the test scenes (n = 3 "
             "seeds), in 157 ± 11 s of training on 2 CPU cores.",
             dataset="mnist_scenes",
             epochs=5,

@@ -50,7 +50,7 @@ PADDED = {f"vgg{depth}": {"pool_padding": "same"} for depth in (11, 13, 16, 19)}
     min_size=(32, 32),
     recipes={
         "default": Recipe(
-            note="Five passes of one-cycle Adam: AP50 98.9 ± 0.1 %, AP 81.4 ± 0.0 % on the test scenes (n = 3 "
+            note="Five epochs of one-cycle Adam: AP50 98.9 ± 0.1 %, AP 81.4 ± 0.0 % on the test scenes (n = 3 "
             "seeds), in 99 ± 1 s of training on 2 CPU cores.",
             dataset="mnist_scenes",
             epochs=5,

@@ -36,7 +36,7 @@ BIOMEDICAL = Paper(
     min_size=(8, 8),
     recipes={
         "default": Recipe(
-            note="Four passes of one-cycle Adam: mean IoU 93.5 ± 0.2 % on the test scenes (n = 3 "
+            note="Four epochs of one-cycle Adam: mean IoU 93.5 ± 0.2 % on the test scenes (n = 3 "
             "seeds), in 119 ± 6 s of training on 2 CPU cores.",
             dataset="mnist_scenes",
             epochs=4,

@@ -23,8 +23,8 @@ START = (
     "shallowest network with a variance of 0.01 and begins the deeper ones with its layers."
 )
 RECIPE = Recipe(
-    note="One-cycle Adam in bfloat16, each image turned, scaled, moved and bent by itself: 99.64 ± 0.05 % on "
-    "MNIST's test images (mean and standard deviation, n = 3 seeds).",
+    note="One-cycle Adam in bfloat16, with rotation, zoom, translation and elastic distortion of each image: "
+    "99.64 ± 0.05 % on MNIST's test images (mean and standard deviation, n = 3 seeds).",
     epochs=8,
     learning_rate=4e-3,
     schedule="one_cycle",
@@ -34,7 +34,7 @@ RECIPE = Recipe(
     zoom=0.1,
     translation=0.07,
     elastic=0.8,
-    shares=2,
+    micro_batches=2,
 )
 DEEP = Recipe(
     note="To begin with: Adam at a small rate. Not trained by us; the paper's own is SGD at 0.01 with momentum 0.9 and "

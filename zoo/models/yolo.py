@@ -78,7 +78,7 @@ def _convolved(x: keras.KerasTensor, width: int, name: str, size: int = 3, strid
     min_size=(32, 32),
     recipes={
         "default": Recipe(
-            note="Eight passes of one-cycle Adam: AP50 96.9 ± 0.7 %, AP 61.6 ± 3.6 % on the test scenes (n = 3 "
+            note="Eight epochs of one-cycle Adam: AP50 96.9 ± 0.7 %, AP 61.6 ± 3.6 % on the test scenes (n = 3 "
             "seeds), in 135 ± 13 s of training on 2 CPU cores.",
             dataset="mnist_scenes",
             epochs=8,
@@ -129,7 +129,7 @@ def yolo_v1(
     min_size=(32, 32),
     recipes={
         "default": Recipe(
-            note="Six passes of one-cycle Adam: AP50 98.9 ± 0.1 %, AP 71.7 ± 1.6 % on the test scenes (n = 3 "
+            note="Six epochs of one-cycle Adam: AP50 98.9 ± 0.1 %, AP 71.7 ± 1.6 % on the test scenes (n = 3 "
             "seeds), in 140 ± 3 s of training on 2 CPU cores.",
             dataset="mnist_scenes",
             epochs=6,

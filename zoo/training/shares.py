@@ -1,9 +1,9 @@
-"""How a batch is shared out over the cores: its parts go through the network side by side, each on a core of its own.
+"""How a batch is divided into micro-batches, which go through the network side by side, each on a core of its own.
 
 The operations of small networks are too short for two cores to work on one together: to wake and to wait for each other
-takes longer than the work. Whole parts of a batch are long enough. So on a CPU an operation keeps to one core, and the
-gradients of the parts are added up, which is the gradient of the batch to rounding. That holds for networks in which no
-image knows of the others in its batch; batch normalisation, for one, would see a part instead of the whole.
+takes longer than the work. Those of a micro-batch are long enough. So on a CPU an operation keeps to one core, and the
+gradients of the micro-batches are added up, which is the gradient of the batch to rounding. That holds for networks in
+which no image knows of the others in its batch; batch normalisation, for one, would see a part instead of the whole.
 
 How many threads an operation may use is one number for the whole process, and TensorFlow reads it once, when it runs
 its first operation: before a model is built, so it is the model's spec that is asked, not the model.
@@ -18,11 +18,11 @@ from zoo.lazy import keras, tf
 from zoo.spec import ModelSpec
 from zoo.spec.recipe import Recipe
 
-MOST = 4  # shares; beyond that they become small, and the graph large
+MOST = 4  # micro-batches; beyond that they become small, and the graph large
 
 
 def claim_threads(spec: ModelSpec, recipe: Recipe, cores: int) -> None:
-    """Give each operation as many threads as leave the other cores to the other shares, where that is still possible.
+    """Give each operation as many threads as leave the other cores to the other micro-batches, where that still can be.
 
     It is not once TensorFlow has run an operation in this process, and not where the user has chosen: by
     ``TF_NUM_INTRAOP_THREADS`` or `tf.config.threading`.
@@ -49,7 +49,7 @@ def side_by_side(threads: dict[str, int]) -> int:
 
 
 def shares_of(model: keras.Model, recipe: Recipe, most: int) -> int:
-    """Return into how many shares each batch is divided: what the recipe says, or `most` where it changes nothing."""
+    """Return the number of micro-batches: what the recipe says, or `most` where that changes nothing."""
     return recipe.execution.micro_batches or (most if _images_are_alone(model) else 1)
 
 
