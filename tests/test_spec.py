@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import json
 import pickle
 from pathlib import Path
@@ -79,6 +80,14 @@ def test_every_form_of_a_name_overrides():
         assert SGD.override(**change) == SGD.override(optimizer=dataclasses.replace(SGD.optimizer, options=nesterov))
     assert SGD.override(optimizer=Optimizer(name="sgd")).optimizer.options == {}
     assert dataclasses.replace(SGD, epochs=7) == SGD.override(epochs=7)
+
+
+def test_help_knows_what_a_recipe_takes():
+    """Notebooks complete the names of settings and sections from the signature."""
+    parameters = inspect.signature(Recipe).parameters
+    assert set(parameters) == {*SHORT, *SECTIONS}
+    assert (parameters["epochs"].default, parameters["optimizer"].default) == (10, "adam")
+    assert parameters["data"].default == Recipe().data
 
 
 def test_a_recipe_is_a_value():

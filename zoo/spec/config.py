@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,8 @@ def read_recipe(path: str | Path) -> Recipe:
         RecipeError: the file cannot be read, is no TOML, or holds a value that its setting cannot have.
         UnknownNameError: it names a section or a setting that no recipe has.
     """
+    import tomllib  # takes longer to import than a listing may wait for
+
     try:
         document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import operator
 import typing
 from collections.abc import Mapping
@@ -309,3 +310,12 @@ def _check_together(recipe: Recipe) -> None:
             "validate_on_test only watches the test images: nothing may be selected by them. "
             "Use validation_split instead of it."
         )
+
+
+_GENERAL = Recipe()
+Recipe.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # for help() and the completion of notebooks
+    [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=operator.attrgetter(path)(_GENERAL))
+        for name, path in ({section: section for section in SECTIONS} | SHORT).items()
+    ]
+)
