@@ -14,7 +14,8 @@ import pytest
 from zoo.commands.settings import parse_settings
 from zoo.errors import RecipeError, UnknownNameError
 from zoo.spec import Recipe
-from zoo.spec.recipe import SECTIONS, SETTINGS, SHORT, Optimizer, Schedule, full_names
+from zoo.spec.recipe import SECTIONS, SETTINGS, SHORT, full_names
+from zoo.spec.sections import Optimizer, Schedule
 
 FLAT_RUN = Path(__file__).parent / "records" / "run-flat-recipe.json"
 """A run's record as it was written before the settings of a recipe had sections."""

@@ -6,7 +6,8 @@ import math
 
 import tensorflow as tf
 
-from zoo.spec.recipe import Augmentation, Recipe
+from zoo.spec.recipe import Recipe
+from zoo.spec.sections import Augmentation
 
 
 def augment(pixels: tf.Tensor, step: tf.Tensor, recipe: Recipe) -> tf.Tensor:
