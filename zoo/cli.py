@@ -24,7 +24,7 @@ from zoo.commands.plugins import new_plugin_command, plugins_command
 from zoo.commands.predict import predict_command
 from zoo.commands.reproduce import reproduce_command
 from zoo.commands.runs import runs_group
-from zoo.commands.shared import announce, find_model
+from zoo.commands.shared import announce
 from zoo.commands.shared import report as report_result
 from zoo.commands.streams import Program
 from zoo.errors import ZooError

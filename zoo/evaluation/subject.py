@@ -64,7 +64,7 @@ class Subject:
     @property
     def default_dataset(self) -> str:
         """The dataset that it was trained on, or MNIST when only the file is known."""
-        return str(self.run.document["dataset"]) if self.run else DEFAULT_DATASET
+        return self.run.document["dataset"] if self.run else DEFAULT_DATASET
 
     @property
     def data_dir(self) -> str | None:
@@ -250,7 +250,7 @@ def open_subject(model: Model) -> Subject:
             network = load_model(path)
             return Subject(str(network.name), network, path, None)
         model = load_run(path)
-    return Subject(str(model.document["model"]), model.model, model.folder, model)
+    return Subject(model.document["model"], model.model, model.folder, model)
 
 
 def _all(known: Sequence[bool | None]) -> bool | None:

@@ -138,8 +138,9 @@ def _check_one_recipe(folder: Path, runs: Sequence[Run]) -> None:
 def _fields(run: Run) -> Fields:
     """Everything about a run that could be another in the next one, by section; nested fields get dotted names."""
     recipe = {name: value for name, value in run.recipe.settings().items() if name not in SAID_ELSEWHERE}
-    experiment = {name: run.document[name] for name in EXPERIMENT if name in run.document}
-    environment = {name: run.document[name] for name in ENVIRONMENT if name in run.document}
+    document: Mapping[str, Any] = run.document
+    experiment = {name: document[name] for name in EXPERIMENT if name in document}
+    environment = {name: document[name] for name in ENVIRONMENT if name in document}
     if isinstance(environment.get("environment"), Mapping):
         environment |= environment.pop("environment")
     return {

@@ -15,7 +15,7 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from zoo.errors import RunError, UnknownNameError, suggestion
 from zoo.files import TEMPORARY, atomic_path, atomic_write, check_writable, numbered, writing
 from zoo.report.runs.curves import training_curves
 from zoo.runs.serialization import load_model
-from zoo.spec import Recipe, Run
+from zoo.spec import Recipe, Run, RunDocument
 
 RUNS = Path("runs")
 
@@ -206,7 +206,7 @@ def load_run(path: str | Path) -> Run:
     return Run(folder=folder, document=document, recipe=recipe, load=model_loader(folder, document))
 
 
-def model_loader(folder: Path, document: Mapping[str, Any]) -> Callable[[], Any]:
+def model_loader(folder: Path, document: RunDocument) -> Callable[[], Any]:
     """Return what reads a run's model when it is asked for: a value that can be sent to another process."""
     return functools.partial(_load_own_model, folder, document["model"])
 
@@ -231,7 +231,7 @@ def find_run(path: str | Path) -> Path:
     raise RunError(f"There is no run '{path}'.{suggestion(str(path), known)} Runs are kept in {RUNS}/.")
 
 
-def _history_csv(history: list[Mapping[str, Any]]) -> str:
+def _history_csv(history: Sequence[Mapping[str, Any]]) -> str:
     """One row per epoch; the header holds every name that any epoch has."""
     names = list(dict.fromkeys(name for row in history for name in row))
     text = io.StringIO()

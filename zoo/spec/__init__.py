@@ -7,7 +7,7 @@ from zoo.spec.claims import Claim, Counted, Published
 from zoo.spec.config import read_recipe, recipe_toml
 from zoo.spec.model import BUILT_IN, TASKS, ModelSpec, Origin, Paper, spec_of
 from zoo.spec.recipe import PRECISIONS, Recipe
-from zoo.spec.run import Run
+from zoo.spec.run import Run, RunDocument
 
 __all__ = [
     "BUILT_IN",
@@ -21,6 +21,7 @@ __all__ = [
     "Published",
     "Recipe",
     "Run",
+    "RunDocument",
     "read_recipe",
     "recipe_toml",
     "spec_of",

@@ -1,18 +1,57 @@
-"""What a run was: `Run`."""
+"""What a run was: `Run`, and `RunDocument`, its record."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from zoo.errors import RunError
 from zoo.spec.recipe import Recipe, plain
 
 if TYPE_CHECKING:
     from zoo.data.appearance import Preprocessing
+
+SCHEMA = "zoo.run/1"
+
+
+class RunDocument(TypedDict, total=False):
+    """What ``run.json`` holds. ``run.schema.json``, beside this module, says what each key means.
+
+    A stopped run has only what is known before training; an earlier version may not have written all of it.
+    """
+
+    schema: str
+    model: str
+    builder: str
+    task: str
+    dataset: str
+    data_dir: str | None
+    seed: int
+    recipe: str
+    recipe_values: Mapping[str, Any]
+    limit: int | None
+    tensorboard: bool
+    preprocessing: Mapping[str, Any]
+    device: str
+    device_name: str
+    precision: str
+    xla: bool
+    deterministic: bool
+    threads: Mapping[str, int]
+    side_by_side: int
+    class_names: Sequence[str]
+    images: Mapping[str, int]
+    environment: Mapping[str, Any]
+    continued_at: Sequence[int]
+    metrics: Mapping[str, float]
+    timing: Mapping[str, float]
+    params: int
+    selected_epoch: int | None
+    history: Sequence[Mapping[str, float]]
+    run: str
 
 
 @dataclass(frozen=True)
@@ -24,7 +63,7 @@ class Run:
     """
 
     folder: Path
-    document: Mapping[str, Any]
+    document: RunDocument
     recipe: Recipe
     load: Callable[[], Any] = field(repr=False, compare=False)
 
@@ -43,8 +82,7 @@ class Run:
     @property
     def metrics(self) -> Mapping[str, float]:
         """Test and validation metrics: `test_accuracy`, `test_loss`, `validation_accuracy` ..."""
-        metrics: Mapping[str, float] = self.document["metrics"]
-        return metrics
+        return self.document["metrics"]
 
     @property
     def preprocessing(self) -> Preprocessing:

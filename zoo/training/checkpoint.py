@@ -20,6 +20,7 @@ import numpy as np
 
 from zoo.errors import RunError
 from zoo.files import atomic_write, writing
+from zoo.spec import RunDocument
 from zoo.spec.recipe import plain
 
 SCHEMA = "zoo.checkpoint/1"
@@ -39,7 +40,7 @@ class Checkpoint:
     the compiled loop, in order; `states` what the callbacks remember.
     """
 
-    document: Mapping[str, Any]
+    document: RunDocument
     epoch: int
     totals: Mapping[str, Any]
     learning_rate: float

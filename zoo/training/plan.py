@@ -17,12 +17,12 @@ from zoo.data import load as load_dataset
 from zoo.data.appearance import Preprocessing
 from zoo.errors import RecipeError, RunError
 from zoo.runs.folder import load_run
-from zoo.spec import ModelSpec, Origin, Recipe
+from zoo.spec import ModelSpec, Origin, Recipe, RunDocument
 from zoo.spec.recipe import full_names
+from zoo.spec.run import SCHEMA
 from zoo.tasks import task_for
 from zoo.training.checkpoint import FILE, Checkpoint
 
-SCHEMA = "zoo.run/1"
 OWN = Origin("yours")
 
 
@@ -51,7 +51,7 @@ class Plan:
         data = dataset or load_dataset(self.recipe.dataset, data_dir=self.data_dir, announce=announce)
         return data.with_classes_of(self.class_names) if self.class_names else data
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> RunDocument:
         """Return what ``run.json`` and a checkpoint say about what is trained, and how."""
         return {
             "schema": SCHEMA,
@@ -62,7 +62,7 @@ class Plan:
             "data_dir": self.data_dir,
             "seed": self.recipe.seed,
             "recipe": self.recipe_name,
-            "recipe_values": self.recipe,
+            "recipe_values": self.recipe.to_dict(),
             "limit": self.limit,
             "tensorboard": self.tensorboard,
         }

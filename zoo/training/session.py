@@ -18,7 +18,7 @@ from zoo.data import Dataset, Split
 from zoo.errors import RecipeError
 from zoo.inference import CompiledEvaluation, Examples, ForwardPass, Resident, Totals, forward
 from zoo.runs.folder import in_float32
-from zoo.spec import ModelSpec, Recipe
+from zoo.spec import ModelSpec, Recipe, RunDocument
 from zoo.tasks import Task, task_of
 from zoo.training.callbacks import restore_states, states_of
 from zoo.training.checkpoint import Checkpoint, names_and_values
@@ -227,7 +227,7 @@ class Session:
         self.history, self.timing = [dict(row) for row in checkpoint.history], dict(checkpoint.timing)
         self._stopped = checkpoint.stopped
 
-    def checkpoint(self, document: Mapping[str, Any], callbacks: Sequence[keras.callbacks.Callback]) -> Checkpoint:
+    def checkpoint(self, document: RunDocument, callbacks: Sequence[keras.callbacks.Callback]) -> Checkpoint:
         """Return where the training stands."""
         names, values = names_and_values(self.loop.variables)
         return Checkpoint(

@@ -19,7 +19,7 @@ from zoo.errors import RecipeError, RunError
 from zoo.execution import Executor, InProcess, Job
 from zoo.report.shared.statistics import summarize
 from zoo.runs.folder import find_run, model_loader, run_folder, save_model, write_run
-from zoo.spec import ModelSpec, Recipe, Run
+from zoo.spec import ModelSpec, Recipe, Run, RunDocument
 from zoo.spec.recipe import plain
 from zoo.tasks import task_of
 from zoo.training.callbacks import check_callbacks, forgetful, recipe_callbacks, selected_epoch
@@ -142,9 +142,13 @@ class _Execution:
         preprocessing = task_of(plan.spec).preprocessing(session.splits.train.images, data.name)
         for caution in (*cautions(plan, preprocessing), *session.cautions):
             (warnings.warn if self.announce is say_nothing else self.announce)(caution)
-        self.document = {**plan.to_dict(), "dataset": data.name, "recipe_values": session.recipe}
-        self.document["preprocessing"] = preprocessing.to_dict()
-        self.document |= _circumstances(plan.spec, self.placement, data, session.splits)
+        self.document: RunDocument = {
+            **plan.to_dict(),
+            "dataset": data.name,
+            "recipe_values": session.recipe.to_dict(),
+            "preprocessing": preprocessing.to_dict(),
+            **_circumstances(plan.spec, self.placement, data, session.splits),
+        }
         if self.checkpoint is not None:
             self._go_back(session, data)
         session.timing["data_s"] = session.timing.get("data_s", 0.0) + data_s
@@ -212,7 +216,7 @@ def _how_far(session: Session) -> str:
     return f"Stopped after {done}."
 
 
-def _circumstances(spec: ModelSpec, placement: Placement, data: Dataset, splits: Splits) -> dict[str, Any]:
+def _circumstances(spec: ModelSpec, placement: Placement, data: Dataset, splits: Splits) -> RunDocument:
     """On what it runs, with which data."""
     return {
         **plain(placement),

@@ -17,6 +17,7 @@ from zoo.report.evaluation.page import page
 from zoo.report.evaluation.scenes import draw_examples, scenes_figure, scenes_page
 from zoo.report.runs.curves import draw_curves
 from zoo.report.shared.figure import save_png, svg
+from zoo.spec import RunDocument
 from zoo.spec.evaluation import Evaluation
 from zoo.spec.recipe import plain
 
@@ -57,7 +58,7 @@ def write_evaluation(
     images: np.ndarray,
     folder: Path,
     *,
-    run: Document | None,
+    run: RunDocument | None,
     began: float,
 ) -> dict[str, Any]:
     """Write every file of an evaluation, the document last, and return it with `files` and its total time.

@@ -14,6 +14,7 @@ from zoo.report.evaluation import sections as parts
 from zoo.report.evaluation.tables import class_table, confusion_table
 from zoo.report.shared.page_frame import whole_page
 from zoo.report.shared.page_text import interval, number, percent, text
+from zoo.spec import RunDocument
 
 Document = Mapping[str, Any]
 
@@ -31,7 +32,7 @@ SECTIONS = {
 }
 
 
-def page(document: Document, run: Document | None, drawings: Mapping[str, str], images: np.ndarray) -> str:
+def page(document: Document, run: RunDocument | None, drawings: Mapping[str, str], images: np.ndarray) -> str:
     """Return the page.
 
     Args:

@@ -9,7 +9,8 @@ import numpy as np
 
 from zoo.report.evaluation.predictions import percent as likelihood
 from zoo.report.shared.page_text import number, percent, picture_tag, points, text
-from zoo.spec.recipe import Recipe, full_names
+from zoo.spec import Recipe, RunDocument
+from zoo.spec.recipe import full_names
 
 Document = Mapping[str, Any]
 
@@ -35,7 +36,7 @@ METHODS = (
 )
 
 
-def training(document: Document, run: Document) -> str:
+def training(document: Document, run: RunDocument) -> str:
     """What was trained and how: the recipe where it differs from the general one, time, device, data."""
     environment = _mapping(document.get("environment"))
     timing, recipe = _mapping(run.get("timing")), _mapping(run.get("recipe_values"))
@@ -66,12 +67,12 @@ def members(document: Document) -> str:
     )
 
 
-def _trained_on(run: Document) -> str:
+def _trained_on(run: RunDocument) -> str:
     limit = run.get("limit")
     return text(run.get("dataset")) + (f", {_count(limit)} of its images" if limit else "")
 
 
-def _changes(run: Document, recipe: Document) -> str:
+def _changes(run: RunDocument, recipe: Document) -> str:
     """The recipe's name, and its values that differ from zoo's general recipe."""
     general, values = Recipe().settings(), full_names(recipe)
     changed = [
@@ -92,13 +93,13 @@ def _time(timing: Document) -> str:
     return f"{seconds:,.1f} s of training{pace}"
 
 
-def _device(run: Document) -> str:
+def _device(run: RunDocument) -> str:
     name = f" ({run['device_name']})" if run.get("device_name") else ""
     compiled = ", XLA" if run.get("xla") else ""
     return f"{run.get('device', 'unknown')}{name}, {run.get('precision', 'float32')}{compiled}"
 
 
-def curves(run: Document, drawing: str) -> str:
+def curves(run: RunDocument, drawing: str) -> str:
     """Loss and accuracy over the epochs."""
     if not drawing:
         return ""

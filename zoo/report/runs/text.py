@@ -8,12 +8,13 @@ from typing import Any
 from zoo.report.shared.numbers import mean_and_deviation, number, share
 from zoo.report.shared.tables import Column, print_table
 from zoo.report.shared.text import printable
+from zoo.spec import RunDocument
 from zoo.spec.evaluation import METRIC_LABELS
 
 Document = Mapping[str, Any]
 
 
-def print_run(run: Document) -> None:
+def print_run(run: RunDocument) -> None:
     """What ``zoo train`` ends with."""
     metrics, timing = run["metrics"], run["timing"]
     print()
