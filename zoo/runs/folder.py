@@ -27,8 +27,19 @@ from zoo.files import TEMPORARY, atomic_path, atomic_write, check_writable, numb
 from zoo.report.runs.curves import training_curves
 from zoo.runs.serialization import load_model
 from zoo.spec import Recipe, Run, RunDocument
+from zoo.spec.run import SCHEMA
 
 RUNS = Path("runs")
+NEEDED = {
+    "model": str,
+    "task": str,
+    "dataset": str,
+    "seed": int,
+    "recipe_values": dict,
+    "class_names": list,
+    "metrics": dict,
+}
+"""The keys that a run cannot be read without, and what they hold."""
 
 
 @contextlib.contextmanager
@@ -191,19 +202,34 @@ def load_run(path: str | Path) -> Run:
         RunError: there is no such folder, or it does not hold a finished run.
     """
     folder = find_run(path)
+    file = folder / "run.json"
     try:
-        document = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        document = json.loads(file.read_text(encoding="utf-8"))
+        _check_form(document, file)
         recipe = Recipe.from_dict(document["recipe_values"])
-        missing = {"model", "dataset", "task", "seed", "metrics", "class_names"} - set(document)
-        if missing:
-            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
     except FileNotFoundError:
         if (folder / "checkpoint.npz").exists():
             raise RunError(f"{folder} is not finished. Continue it: zoo train --resume {folder}") from None
         raise RunError(f"{folder} holds no run.json: no finished run. Train again, or name another folder.") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder / 'run.json'} cannot be read: {error}. Train again, or name another run.") from error
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise RunError(f"{file} cannot be read: {error}. Train again, or name another run.") from error
     return Run(folder=folder, document=document, recipe=recipe, load=model_loader(folder, document))
+
+
+def _check_form(document: Any, file: Path) -> None:
+    """Refuse what another version has written, or nobody.
+
+    Raises:
+        RunError: it is written by another schema.
+        ValueError: a key that is needed is not there.
+    """
+    if not isinstance(document, dict):
+        raise ValueError("it holds no object")
+    if document.get("schema", SCHEMA) != SCHEMA:
+        raise RunError(f"{file} is written as {document['schema']}; this zoo reads {SCHEMA}. Use that version.")
+    missing = [name for name, kind in NEEDED.items() if not isinstance(document.get(name), kind)]
+    if missing:
+        raise ValueError(f"it lacks {', '.join(missing)}, or holds another type there")
 
 
 def model_loader(folder: Path, document: RunDocument) -> Callable[[], Any]:
