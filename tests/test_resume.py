@@ -171,7 +171,7 @@ def test_ctrl_c_while_results_are_written_says_how_to_continue(tiny_digits, tmp_
     """Nothing is left to train; the rest is done by the same command."""
     from zoo.training import trainer
 
-    def interrupted(run, model):
+    def interrupted(run):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

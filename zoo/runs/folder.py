@@ -105,14 +105,14 @@ def new_run_folder(model: str, seed: int, output: Path | None) -> Path:
     raise AssertionError("unreachable: numbers do not end")
 
 
-def write_run(run: Run, model: Any) -> None:
-    """Write every file of a finished run.
+def write_run(run: Run) -> None:
+    """Write every file of a finished run, its model among them.
 
     Raises:
         RunError: the folder has gone or the disk is full.
     """
     with writing(run.folder, "Free some space or choose another --output."):
-        save_model(model, run.folder / "model.keras")
+        save_model(run.model, run.folder / "model.keras")
         atomic_write(run.folder / "history.csv", _history_csv(run.document["history"]))
         title = f"{run.document['model']} on {run.document['dataset']}, seed {run.document['seed']}"
         training_curves(run.document["history"], run.folder / "curves.png", title=title)

@@ -203,8 +203,8 @@ class _Execution:
         }
         load = model_loader(self.folder, self.document)
         run = Run(folder=self.folder, document=plain(self.document), recipe=session.recipe, load=load)
-        model = vars(run)["model"] = session.finished()  # it need not be read back
-        write_run(run, model)
+        vars(run)["model"] = session.finished()  # it need not be read back
+        write_run(run)
         remove_checkpoint(self.folder)
         return run
 
