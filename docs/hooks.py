@@ -7,6 +7,7 @@ to any file of the repository, by its path as it lies there; those outside ``doc
 from __future__ import annotations
 
 import ast
+import functools
 import html
 import importlib.resources
 import importlib.util
@@ -186,22 +187,18 @@ def _command(context: click.Context, command: click.Command) -> str:
     )
 
 
-def _benchmark_schema() -> str:
-    """Return the record's fields as tables, from the JSON schema that zoo checks records by."""
-    text = (importlib.resources.files("zoo.benchmarking") / "schema.json").read_text(encoding="utf-8")
-    schema = json.loads(text)
-    parts = [_heading("The document", schema)]
-    parts += [
-        _heading(name, definition)
-        for name, definition in schema["$defs"].items()
-        if "properties" in definition  # the others are types, named where they are used
-    ]
-    return "\n\n".join(parts)
+def _schema(package: str, file: str) -> str:
+    """Return the keys of a document as tables, from its published JSON schema: the document's, then each part's."""
+    schema = json.loads((importlib.resources.files(package) / file).read_text(encoding="utf-8"))
+    parts = [schema.get("description", ""), _keys(schema)]
+    for name, definition in schema.get("$defs", {}).items():
+        if "properties" in definition:  # the others are types, named where they are used
+            parts += [f"### {name}", definition.get("description", ""), _keys(definition)]
+    return "\n\n".join(part for part in parts if part)
 
 
-def _heading(name: str, schema: Mapping[str, Any]) -> str:
-    table = _table(("field", "type", "meaning"), _properties(schema))
-    return "\n\n".join(part for part in (f"## {name}", schema.get("description", ""), table) if part)
+def _keys(schema: Mapping[str, Any]) -> str:
+    return _table(("key", "type", "meaning"), _properties(schema))
 
 
 def _properties(schema: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, ...]]:
@@ -240,7 +237,9 @@ def _code(text: str) -> str:
 
 
 GENERATED: dict[str, Callable[[], str]] = {
-    "benchmark schema": _benchmark_schema,
+    "benchmark schema": functools.partial(_schema, "zoo.benchmarking", "schema.json"),
     "commands": _commands,
+    "evaluation schema": functools.partial(_schema, "zoo.spec", "evaluation.schema.json"),
     "recipe settings": _settings,
+    "run schema": functools.partial(_schema, "zoo.spec", "run.schema.json"),
 }
