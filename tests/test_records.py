@@ -208,9 +208,9 @@ def test_the_code_names_the_keys_of_the_schema():
     assert list(schema["properties"]) == list(RunDocument.__annotations__)
     assert set(NEEDED) <= set(schema["required"])
     assert {*EXPERIMENT, *ENVIRONMENT} <= set(schema["properties"])
-    for path, kind in FACTS.values():
+    for path, kind in FACTS.items():
         facts = schema
-        for key in path:
+        for key in path.split("."):
             facts = facts["properties"][key]
         names = {str: "string", int: "integer", float: "number"}
         assert names[kind] in facts["type"], path

@@ -20,21 +20,21 @@ from zoo.errors import RunError, UnknownNameError, suggestion
 from zoo.report.runs.listing import COLUMNS
 from zoo.runs.folder import RUNS
 
-FACTS: Mapping[str, tuple[tuple[str, ...], type]] = {
-    "model": (("model",), str),
-    "dataset": (("dataset",), str),
-    "recipe": (("recipe",), str),
-    "seed": (("seed",), int),
-    "test_accuracy": (("metrics", "test_accuracy"), float),
-    "test_loss": (("metrics", "test_loss"), float),
-    "train_s": (("timing", "train_s"), float),
-    "images_per_s": (("timing", "images_per_s"), float),
-    "params": (("params",), int),
-    "precision": (("precision",), str),
-    "device": (("device",), str),
-    "limit": (("limit",), int),
+FACTS: Mapping[str, type] = {
+    "model": str,
+    "dataset": str,
+    "recipe": str,
+    "seed": int,
+    "metrics.test_accuracy": float,
+    "metrics.test_loss": float,
+    "timing.train_s": float,
+    "timing.images_per_s": float,
+    "params": int,
+    "precision": str,
+    "device": str,
+    "limit": int,
 }
-"""Where a run's document holds each fact of a row, and of which kind it is."""
+"""Where a run's document holds each fact of a row, the last part being the column, and of which kind it is."""
 
 
 def list_runs(
@@ -125,7 +125,7 @@ def _row(folder: Path, top: Path) -> dict[str, Any]:
         "epochs": len(history) if isinstance(history, list) else None,
         "finished": finished,
         "state": state,
-        **{fact: value_at(document, *path, kind=kind) for fact, (path, kind) in FACTS.items()},
+        **{place.split(".")[-1]: value_at(document, *place.split("."), kind=kind) for place, kind in FACTS.items()},
     }
     return {column: facts[column] for column in COLUMNS} | {"folder": str(folder.absolute())}
 
