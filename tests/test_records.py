@@ -23,6 +23,7 @@ from zoo.runs.folder import NEEDED, load_run
 from zoo.runs.listing import FACTS
 from zoo.spec import RunDocument
 from zoo.spec.run import SCHEMA
+from zoo.training.checkpoint import DOCUMENT
 from zoo.training.trainer import train
 
 EARLIER = Path(__file__).parent / "fixtures" / "a681213"
@@ -202,12 +203,12 @@ def test_every_key_is_described(name):
 
 
 def test_the_code_names_the_keys_of_the_schema():
-    """What mypy knows of a run's document, what a run is read for, and what is listed and compared."""
+    """What mypy knows of a run, what it is read for and continued from, and what is listed and compared."""
     schema = SCHEMAS["run"]
     assert schema["$id"] == schema["properties"]["schema"]["const"] == SCHEMA
     assert list(schema["properties"]) == list(RunDocument.__annotations__)
     assert set(NEEDED) <= set(schema["required"])
-    assert {*EXPERIMENT, *ENVIRONMENT} <= set(schema["properties"])
+    assert {*EXPERIMENT, *ENVIRONMENT, *DOCUMENT} <= set(schema["properties"])
     for path, kind in FACTS.items():
         facts = schema
         for key in path.split("."):
