@@ -95,9 +95,7 @@ def find_models(patterns: Sequence[str]) -> list[str]:
     """
     if not patterns:
         return [
-            name
-            for name in registry.list_models()
-            if registry.needs_import(name) or not registry.get(name).large_input
+            name for name in registry.list_models() if registry.needs_import(name) or not registry.get(name).large_input
         ]
     return list(dict.fromkeys(name for pattern in patterns for name in _matching(pattern)))
 

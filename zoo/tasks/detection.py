@@ -47,7 +47,8 @@ class Detection(SceneTask):
         self, recipe: Recipe, targets: np.ndarray, num_classes: int, *, image_shape: tuple[int, ...], model: str = ""
     ) -> Detection:
         """Return the task for images of that shape."""
-        refuse(recipe, f"{model} finds boxes", "loss.name", "class_weights", "label_smoothing", *GEOMETRIC_AUGMENTATIONS)
+        unused = ("loss.name", "class_weights", "label_smoothing")
+        refuse(recipe, f"{model} finds boxes", *unused, *GEOMETRIC_AUGMENTATIONS)
         del targets, num_classes
         self._detector(model)
         return dataclasses.replace(self, image_shape=image_shape)
