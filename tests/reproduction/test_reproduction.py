@@ -14,7 +14,7 @@ from zoo.reproduction import compare, find, measure, published_recipes, reproduc
 from zoo.spec import Recipe
 from zoo.spec.claims import Claim, Published
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 # Verdicts. By hand, for five seeds with mean 0.9770 and deviation 0.0010: t(0.995, 4) = 4.6041 (any printed table), so
 # three further seeds have a band of 0.9770 ± 4.6041 * 0.0010 * sqrt(1/5 + 1/3) = 0.9770 ± 0.0033624.

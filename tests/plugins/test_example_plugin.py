@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "zoo-network-in-network"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "zoo-network-in-network"
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 
 from zoo.environment import environment
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks" / "peers"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "peers"))
 
 import report
 import run

@@ -331,7 +331,7 @@ def test_a_folder_is_trained_on_by_its_path(zoo, folder, train_json):
 
 def test_the_commands_of_the_guide_are_as_typed(zoo, written):
     """Those for one's own photographs; an epoch over six images each."""
-    guide = (Path(__file__).parents[1] / "docs" / "how-to" / "photographs.md").read_text(encoding="utf-8")
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "photographs.md").read_text(encoding="utf-8")
     commands = [line.split() for line in guide.splitlines() if line.startswith("zoo ") and " --data-dir FOLDER" in line]
     assert len(commands) == 3
     for number, (_, *words) in enumerate(commands):

@@ -22,7 +22,7 @@ from zoo.errors import RecipeError, RunError
 from zoo.report.benchmark.comparison import comparison_markdown, print_comparison
 from zoo.report.shared.statistics import welch_interval
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def _rounds(scale: float = 1.0, step_s: float = 0.010) -> list[list[float]]:
