@@ -17,9 +17,18 @@ from zoo import registry
 from zoo.cli import main
 from zoo.startup import load_tensorflow
 
-load_tensorflow()  # as the command does: Python's collector then runs faster through all tests
-
 collect_ignore = ["fixtures"]  # plugins there have tests of their own, for where they are installed
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Run a single file in this process: others would only have to start."""
+    return 0 if len(config.args) == 1 and ".py" in config.args[0] else None
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Load TensorFlow as the command does, in each process that runs tests, not in the one that shares them out."""
+    if session.config.getoption("dist") == "no":
+        load_tensorflow()
 
 
 @pytest.fixture(autouse=True)
