@@ -59,6 +59,8 @@ def _run_elsewhere(folder: Path, path: str, backend: str) -> dict[str, str]:
     """Run this module in a process of its own; return what it found, with ``error`` if that was one."""
     (folder / "job.json").write_text(json.dumps({"builder": path, "search": sys.path}))
     environment = {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "KERAS_TORCH_DEVICE": "cpu"}
+    # Each operation is compiled and run once: optimising what is compiled would take most of the time.
+    environment["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
     try:
         result = subprocess.run(
             [sys.executable, "-c", _child_code(), str(folder)],
