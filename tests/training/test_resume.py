@@ -205,31 +205,43 @@ def test_second_ctrl_c_interrupts_at_once():
 
 
 ENDED = """
-import os, signal, sys
+import json, os, signal, sys
 import keras, zoo
+from zoo.training.interruption import TrainingInterrupted
 
-class Stop(keras.callbacks.Callback):
+class Send(keras.callbacks.Callback):
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
     def on_train_batch_end(self, batch, logs=None):
-        os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+        os.kill(os.getpid(), self.number)
 
-usual = signal.default_int_handler if sys.argv[1] == "SIGINT" else signal.SIG_DFL  # whatever the tests began with
-signal.signal(getattr(signal, sys.argv[1]), signal.SIG_IGN if sys.argv[2] == "ignored" else usual)
-zoo.train("mlp", dataset="digits", limit=100, epochs=2, callbacks=[Stop()], output="run")
+said = {}
+for name, state in json.loads(sys.argv[1]):
+    number = getattr(signal, name)
+    usual = signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL  # whatever the tests began with
+    signal.signal(number, signal.SIG_IGN if state == "ignored" else usual)
+    output = f"{name}-{state}"
+    try:
+        zoo.train("mlp", dataset="digits", limit=100, epochs=2, callbacks=[Send(number)], output=output)
+    except TrainingInterrupted as error:
+        said[output] = str(error)
+print(json.dumps(said))
 """
 
 
-@pytest.mark.parametrize(
-    ("name", "state"), [("SIGINT", "usual"), ("SIGTERM", "usual"), ("SIGHUP", "usual"), ("SIGHUP", "ignored")]
-)
-def test_whatever_asks_a_process_to_end_is_heard_like_ctrl_c(python, name, state):
+def test_whatever_asks_a_process_to_end_is_heard_like_ctrl_c(python):
     """A scheduler that stops a job, a terminal that is closed: what was trained is saved; nohup is respected."""
-    done = python("-c", ENDED, name, state)
-    if state == "ignored":
-        assert done.returncode == 0, done.stderr
-        assert Path("run/run.json").exists()
-        return
-    assert "TrainingInterrupted: Stopped after 1 of 2 epochs. Continue: zoo train --resume" in done.stderr
-    assert checkpoint.read(Path("run")).epoch == 1
+    heard = [("SIGINT", "usual"), ("SIGTERM", "usual"), ("SIGHUP", "usual")]
+    done = python("-c", ENDED, json.dumps([*heard, ("SIGHUP", "ignored")]))
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert said.keys() == {"-".join(each) for each in heard}
+    for output, words in said.items():
+        assert words.startswith("Stopped after 1 of 2 epochs. Continue: zoo train --resume"), output
+        assert checkpoint.read(Path(output)).epoch == 1
+    assert Path("SIGHUP-ignored/run.json").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
