@@ -67,7 +67,7 @@ def train_once(
     plan = plan_run(model, recipe, {**overrides, **watched, "seed": seed}, data_dir=data_dir)
     placement = place(plan.recipe, device=device, training=plan.spec)
     began = time.perf_counter()
-    data = load_dataset(plan.recipe.dataset, data_dir=data_dir)
+    data = load_dataset(plan.recipe.data.dataset, data_dir=data_dir)
     session = Session(plan.spec, plan.recipe, placement, data)
     stop = [] if target is None else [StopAtTarget(target)]
     session.fit([*_own_callbacks(plan.recipe), *stop], show=False)
@@ -77,7 +77,7 @@ def train_once(
     return {
         "origin": str(plan.spec.origin),
         "dataset": data.name,
-        "resolved": resolved(placement, plan.recipe.batch_size),
+        "resolved": resolved(placement, plan.recipe.data.batch_size),
         "params": session.model.count_params(),
         "macs": anatomy.count_macs(registry.build(plan.spec, **_shape(plan.recipe, data))),
         "run": {
@@ -98,4 +98,4 @@ def _own_callbacks(recipe: Recipe) -> list[keras.callbacks.Callback]:
 
 
 def _shape(recipe: Recipe, data: Any) -> dict[str, Any]:
-    return {"input_shape": data.image_shape, "num_classes": data.num_classes, **recipe.model_options}
+    return {"input_shape": data.image_shape, "num_classes": data.num_classes, **recipe.model.options}

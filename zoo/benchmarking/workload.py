@@ -64,7 +64,7 @@ class Inference:
     def __init__(self, spec: ModelSpec, recipe: Recipe, placement: Placement, data: Dataset) -> None:
         self.device, images = tf.device(placement.tensorflow_device), data.train.images
         with self.device:
-            network = registry.build(spec, precision=recipe.precision)
+            network = registry.build(spec, precision=recipe.execution.precision)
             model = with_scaling(network, recipe, images, name=spec.name)
             self.pixels = tf.constant(images)
             began = time.perf_counter()

@@ -8,7 +8,7 @@ import operator
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import RecipeError, UnknownNameError, suggestion
 from zoo.spec.sections import PRECISIONS, Augmentation, Data, Execution, Loss, Model, Optimizer, Schedule, Validation
@@ -58,11 +58,13 @@ class Recipe:
         check_settings(self)
         _check_together(self)
 
-    def __getattr__(self, name: str) -> Any:
-        """Return a setting by its short name; `optimizer`, `schedule` and `loss` are sections."""
-        if name not in SHORT or name in SECTIONS:
-            raise AttributeError(f"'Recipe' object has no attribute '{name}'")
-        return operator.attrgetter(SHORT[name])(self)
+    if not TYPE_CHECKING:  # a type checker finds a name that is no setting's
+
+        def __getattr__(self, name: str) -> Any:
+            """Return a setting by its short name; `optimizer`, `schedule` and `loss` are sections."""
+            if name not in SHORT or name in SECTIONS:
+                raise AttributeError(f"'Recipe' object has no attribute '{name}'")
+            return operator.attrgetter(SHORT[name])(self)
 
     @property
     def validates(self) -> bool:

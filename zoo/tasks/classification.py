@@ -59,7 +59,7 @@ class Classification(Task):
         return dataclasses.replace(
             self,
             objective=recipe.loss.name,
-            label_smoothing=recipe.label_smoothing,
+            label_smoothing=recipe.loss.label_smoothing,
             class_weights=_weights(recipe, targets, num_classes),
         )
 
@@ -222,14 +222,14 @@ def _accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
 
 def _weights(recipe: Recipe, labels: np.ndarray, num_classes: int) -> tuple[float, ...]:
     """Return one weight per class, or nothing where all count alike."""
-    if not recipe.class_weights:
+    if not recipe.loss.class_weights:
         return ()
-    if isinstance(recipe.class_weights, str):
+    if isinstance(recipe.loss.class_weights, str):
         counts = np.bincount(labels, minlength=num_classes)
         present = counts > 0
         return tuple(np.divide(len(labels), present.sum() * counts, out=np.ones(num_classes), where=present).tolist())
     weights = [1.0] * num_classes
-    for label, weight in recipe.class_weights.items():
+    for label, weight in recipe.loss.class_weights.items():
         if int(label) >= num_classes:
             raise RecipeError(
                 f"class_weights names class {label}, but the labels are 0 to {num_classes - 1}. Change class_weights."

@@ -35,7 +35,7 @@ class Segmentation(SceneTask):
         """Return the task as a recipe trains it: `label_smoothing` is read."""
         refuse(recipe, f"{model} masks pixels", "loss.name", "class_weights", *GEOMETRIC_AUGMENTATIONS)
         del targets, image_shape
-        return Segmentation(num_classes, recipe.label_smoothing)
+        return Segmentation(num_classes, recipe.loss.label_smoothing)
 
     def for_evaluation(self) -> Segmentation:
         """Return it without label smoothing."""

@@ -45,7 +45,11 @@ class ResidentFeed:
 
     def __init__(self, examples: Examples, recipe: Recipe) -> None:
         self.data, self.recipe = Resident(examples), recipe
-        self.examples, self.batch_size, self.image_shape = len(examples), recipe.batch_size, examples.images.shape[1:]
+        self.examples, self.batch_size, self.image_shape = (
+            len(examples),
+            recipe.data.batch_size,
+            examples.images.shape[1:],
+        )
         self.targets = tf.TensorSpec(self.data.targets.shape, self.data.targets.dtype)
         self.signature = (
             tf.TensorSpec(self.data.images.shape, tf.uint8),
@@ -83,8 +87,12 @@ class StreamedFeed:
     def __init__(self, examples: Examples, recipe: Recipe) -> None:
         self.recipe, self._targets = recipe, examples.targets
         on_disk = isinstance(examples.images, np.memmap)
-        self._images = np.array(examples.images) if recipe.cache and on_disk else examples.images
-        self.examples, self.batch_size, self.image_shape = len(examples), recipe.batch_size, examples.images.shape[1:]
+        self._images = np.array(examples.images) if recipe.data.cache and on_disk else examples.images
+        self.examples, self.batch_size, self.image_shape = (
+            len(examples),
+            recipe.data.batch_size,
+            examples.images.shape[1:],
+        )
         self.targets = tf.TensorSpec(examples.targets.shape, tf.as_dtype(examples.targets.dtype))
         self._steps = -(-self.examples // self.batch_size)
         self._position = -1
@@ -162,7 +170,7 @@ def _gathered(values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
 
 def make_feed(examples: Examples, recipe: Recipe) -> Feed:
     """Return the recipe's way of feeding images to the loop."""
-    return ResidentFeed(examples, recipe) if recipe.pipeline == "resident" else StreamedFeed(examples, recipe)
+    return ResidentFeed(examples, recipe) if recipe.data.pipeline == "resident" else StreamedFeed(examples, recipe)
 
 
 def shuffled(examples: int, recipe: Recipe, epoch: int) -> np.ndarray:

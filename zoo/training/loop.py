@@ -69,7 +69,9 @@ class CompiledLoop:
             self.feed.begin(0, self.steps - 1)
             done = Totals(steps=self.steps - 1, examples=(self.steps - 1) * self.feed.batch_size)
             self.run(done, 1, first_step=0)
-        if self.recipe.validates or self.recipe.precision == "float32":  # else only a copy in float32 is measured
+        if (
+            self.recipe.validates or self.recipe.execution.precision == "float32"
+        ):  # else only a copy in float32 is measured
             self.evaluate.compile(self.feed.image_shape, self.feed.targets)
         for variable, value in zip(self.variables, before, strict=True):
             variable.assign(value)

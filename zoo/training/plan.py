@@ -48,7 +48,7 @@ class Plan:
 
     def load_data(self, dataset: Dataset | None, announce: Callable[[str], None] | None) -> Dataset:
         """Return the data to train on: `dataset` where it was passed, else what the recipe names."""
-        data = dataset or load_dataset(self.recipe.dataset, data_dir=self.data_dir, announce=announce)
+        data = dataset or load_dataset(self.recipe.data.dataset, data_dir=self.data_dir, announce=announce)
         return data.with_classes_of(self.class_names) if self.class_names else data
 
     def to_dict(self) -> RunDocument:
@@ -58,7 +58,7 @@ class Plan:
             "model": self.spec.name,
             "builder": f"{self.spec.builder.__module__}:{self.spec.builder.__qualname__}",
             "task": self.spec.task,
-            "dataset": self.recipe.dataset,
+            "dataset": self.recipe.data.dataset,
             "data_dir": self.data_dir,
             "seed": self.recipe.seed,
             "recipe": self.recipe_name,
@@ -97,7 +97,7 @@ def plan_run(
         recipe_name=name,
         network=model if isinstance(model, keras.Model) else None,
         data_dir=str(Path(data_dir).resolve()) if data_dir is not None else None,
-        keep_scaling=full_names(overrides).get("data.scaling") is not None or chosen.scaling != Recipe().scaling,
+        keep_scaling=full_names(overrides).get("data.scaling") is not None or chosen.scaling != Recipe().data.scaling,
         **settings,
     )
 
@@ -152,7 +152,7 @@ def refuse_finished(folder: Path, epochs: int | None = None) -> None:
     done = len(document.get("history", ()))
     asked = f"{epochs} epochs cannot be asked of it" if epochs else "it takes no more"
     data = {name: document.get(name) for name in ("dataset", "data_dir")}
-    data = {name: value for name, value in data.items() if value not in (None, Recipe().dataset)}
+    data = {name: value for name, value in data.items() if value not in (None, Recipe().data.dataset)}
     options = {**data, "epochs": epochs or 2 * done}
     ways = []
     if document.get("environment", {}).get("model_origin") != str(OWN):
@@ -199,9 +199,9 @@ def check_same_data(checkpoint: Checkpoint, data: Dataset) -> None:
 def cautions(plan: Plan, preprocessing: Preprocessing) -> list[str]:
     """Return what a user should know before this training starts, one sentence each."""
     lines = []
-    if plan.recipe.flip != "none" and preprocessing.kind == "digit":
+    if plan.recipe.augmentation.flip != "none" and preprocessing.kind == "digit":
         lines.append(
-            f"flip={plan.recipe.flip} mirrors digits: a mirrored 2 is no 2, and a 6 upside down is a 9. "
+            f"flip={plan.recipe.augmentation.flip} mirrors digits: a mirrored 2 is no 2, and a 6 upside down is a 9. "
             "Expect a worse model."
         )
     return lines

@@ -52,15 +52,15 @@ def split(data: Dataset, recipe: Recipe, limit: int | None = None) -> Splits:
     count = available if limit is None else min(limit, available)
     if count < 1:
         raise RecipeError(f"limit must be at least 1, received {limit}. Pass for example 1000.")
-    own = data.validation if recipe.validation_split else None
-    share = 0.0 if own else recipe.validation_split
+    own = data.validation if recipe.validation.split else None
+    share = 0.0 if own else recipe.validation.split
     if count == available and not share:
         return Splits(data.train, own, data.test)
     order = np.random.default_rng([recipe.seed, available]).permutation(available)[:count]
     held_out = round(share * count)
     if share and not 1 <= held_out < count:
         raise RecipeError(
-            f"validation_split {recipe.validation_split} of {count} images leaves {held_out} to validate with "
+            f"validation_split {recipe.validation.split} of {count} images leaves {held_out} to validate with "
             f"and {count - held_out} to train with. Change --validation-split or --limit."
         )
     validation = data.train.take(order[:held_out]) if held_out else own
@@ -122,8 +122,8 @@ class Session:
                     spec,
                     input_shape=data.image_shape,
                     num_classes=num_classes,
-                    precision=recipe.precision,
-                    **recipe.model_options,
+                    precision=recipe.execution.precision,
+                    **recipe.model.options,
                 )
             self.recipe = recipe
             learner = with_scaling(network, recipe, train.images, name=spec.name)
@@ -131,7 +131,7 @@ class Session:
             task = task.for_training(recipe, train.targets, num_classes, image_shape=data.image_shape, model=spec.name)
             feed = make_feed(train, recipe)
             steps = -(-feed.examples // feed.batch_size)
-            self.optimizer = make_optimizer(recipe, total_steps=steps * recipe.epochs)
+            self.optimizer = make_optimizer(recipe, total_steps=steps * recipe.schedule.epochs)
             self.optimizer.build(learner.trainable_variables)
             self.loop = CompiledLoop(learner, self.optimizer, task, recipe, feed, placement)
 
@@ -166,7 +166,7 @@ class Session:
                     restore_states(callbacks, states)
                 if keep:
                     keep(self)
-                while self.epoch < self.recipe.epochs and not (self.model.stop_training and self.history):
+                while self.epoch < self.recipe.schedule.epochs and not (self.model.stop_training and self.history):
                     self._run_epoch(watchers, interruption)
                     if keep:
                         keep(self)
@@ -277,7 +277,7 @@ class Session:
     def _watchers(self, callbacks: Sequence[keras.callbacks.Callback]) -> keras.callbacks.CallbackList:
         """Return the list that Keras itself would make, its model told whether the training has ended already."""
         watchers = keras.callbacks.CallbackList(
-            list(callbacks), model=self.model, epochs=self.recipe.epochs, steps=self.loop.steps, verbose=0
+            list(callbacks), model=self.model, epochs=self.recipe.schedule.epochs, steps=self.loop.steps, verbose=0
         )
         self.model.stop_training = self._stopped
         return watchers
@@ -309,10 +309,10 @@ def _targets_and_outputs(model: keras.Model, examples: Resident, batch: int) -> 
 
 def check_model_options(recipe: Recipe) -> None:
     """Raise `RecipeError` for a model option that is decided elsewhere."""
-    if recipe.model_options.get("features") is True:
+    if recipe.model.options.get("features") is True:
         raise RecipeError("with features=True a model returns maps, not classes: it cannot be trained. Remove it.")
     for name in ("input_shape", "num_classes", "precision", "spec"):
-        if name in recipe.model_options:
+        if name in recipe.model.options:
             raise RecipeError(
                 f"'{name}' is no model option of a recipe: it follows from the dataset and the precision. Remove it."
             )
@@ -320,9 +320,9 @@ def check_model_options(recipe: Recipe) -> None:
 
 def with_scaling(network: keras.Model, recipe: Recipe, images: np.ndarray, *, name: str) -> keras.Model:
     """Put the recipe's scaling in front of a network, so that what is saved takes raw 0..255 images."""
-    if recipe.scaling == "none":
+    if recipe.data.scaling == "none":
         return network
-    if recipe.scaling == "unit":
+    if recipe.data.scaling == "unit":
         scaling = keras.layers.Rescaling(1 / 255, dtype="float32", name="scaling")
     else:
         pixels = images[:10_000].astype("float32")

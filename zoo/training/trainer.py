@@ -210,7 +210,7 @@ class _Execution:
 
 
 def _how_far(session: Session) -> str:
-    done = f"{session.epoch} of {session.recipe.epochs} epochs"
+    done = f"{session.epoch} of {session.recipe.schedule.epochs} epochs"
     if session.totals.steps:
         done += f" and {session.totals.steps} of {session.loop.steps} steps"
     return f"Stopped after {done}."

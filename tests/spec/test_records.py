@@ -26,7 +26,7 @@ from zoo.spec.run import SCHEMA
 from zoo.training.checkpoint import DOCUMENT
 from zoo.training.trainer import train
 
-EARLIER = Path(__file__).parent / "fixtures" / "a681213"
+EARLIER = Path(__file__).parents[1] / "fixtures" / "a681213"
 
 
 def _schema(name: str) -> dict[str, Any]:
