@@ -155,7 +155,7 @@ def test_names_from_strangers_are_only_names(page):
 
 def test_records_with_and_without_sections_read_the_same():
     """Settings that differ from zoo's general ones are named with their sections, whichever way they were recorded."""
-    old = json.loads((Path(__file__).parent / "records" / "run-flat-recipe.json").read_text())
+    old = json.loads((Path(__file__).parents[1] / "fixtures" / "run-flat-recipe.json").read_text())
     new = old | {"recipe_values": Recipe.from_dict(old["recipe_values"]).to_dict()}
     facts = [training({}, run) for run in (old, new)]
     for text in facts:

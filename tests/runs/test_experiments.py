@@ -305,7 +305,7 @@ def test_diff_names_the_fields_that_differ():
 
 def test_records_with_and_without_sections_are_compared():
     """The same settings do not differ, and what does differ is named by its section on both sides."""
-    old = json.loads((Path(__file__).parent / "records" / "run-flat-recipe.json").read_text())
+    old = json.loads((Path(__file__).parents[1] / "fixtures" / "run-flat-recipe.json").read_text())
     recipe = Recipe.from_dict(old["recipe_values"])
     _write("old", old)
     _write("new", old | {"recipe_values": recipe.to_dict()})

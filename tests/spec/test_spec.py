@@ -17,7 +17,7 @@ from zoo.spec import Recipe
 from zoo.spec.recipe import SECTIONS, SETTINGS, SHORT, full_names
 from zoo.spec.sections import Optimizer, Schedule
 
-FLAT_RUN = Path(__file__).parent / "records" / "run-flat-recipe.json"
+FLAT_RUN = Path(__file__).parents[1] / "fixtures" / "run-flat-recipe.json"
 """A run's record as it was written before the settings of a recipe had sections."""
 
 

@@ -97,7 +97,8 @@ def plan_run(
         recipe_name=name,
         network=model if isinstance(model, keras.Model) else None,
         data_dir=str(Path(data_dir).resolve()) if data_dir is not None else None,
-        keep_scaling=full_names(overrides).get("data.scaling") is not None or chosen.scaling != Recipe().data.scaling,
+        keep_scaling=full_names(overrides).get("data.scaling") is not None
+        or chosen.data.scaling != Recipe().data.scaling,
         **settings,
     )
 

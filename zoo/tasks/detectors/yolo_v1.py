@@ -21,7 +21,8 @@ class YoloV1(Detector):
         boxes: of each cell (the paper's B).
         lambda_coord: weight of middles and sizes.
         lambda_noobj: weight of the confidence where there is no object.
-        place, nothing: what these two were called before.
+        place: what `lambda_coord` was called before.
+        nothing: what `lambda_noobj` was called before.
     """
 
     stride: int
