@@ -18,8 +18,8 @@ from pathlib import Path
 import turns
 
 import zoo
-from zoo.files import atomic_write
-from zoo.startup import load_tensorflow
+from zoo.utils.files import atomic_write
+from zoo.utils.startup import load_tensorflow
 
 load_tensorflow()
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import turns
 
 import zoo
-from zoo.startup import load_tensorflow
+from zoo.utils.startup import load_tensorflow
 
 load_tensorflow()
 

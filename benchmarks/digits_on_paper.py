@@ -25,8 +25,8 @@ import turns
 from PIL import Image, ImageDraw, ImageFilter
 
 import zoo
-from zoo.files import atomic_write
 from zoo.imaging.digits import prepare_digit
+from zoo.utils.files import atomic_write
 
 Random = np.random.Generator
 Drawing = Callable[[np.ndarray, Random], Image.Image]

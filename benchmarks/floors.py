@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import turns
 
-from zoo.files import atomic_write
+from zoo.utils.files import atomic_write
 
 CELLS = tuple((model, batch) for model in ("mlp", "lenet5", "simple_cnn") for batch in (32, 128))
 OPERATIONS_PER_MAC = 6  # a multiplication and an addition, forward, by the weights, and by the inputs

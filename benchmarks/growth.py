@@ -22,7 +22,7 @@ import numpy as np
 import startup
 import turns
 
-from zoo.files import atomic_write
+from zoo.utils.files import atomic_write
 
 SIZES = (10_000, 60_000, 200_000, 600_000)
 BATCHES = (8, 32, 128, 512, 2048)

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.benchmarking.comparison import compare
-from zoo.files import atomic_write
+from zoo.utils.files import atomic_write
 
 Document = Mapping[str, Any]
 

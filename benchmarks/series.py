@@ -27,12 +27,12 @@ from pathlib import Path
 from typing import Any
 
 from zoo import data, registry
-from zoo.environment import environment
 from zoo.errors import suggestion
-from zoo.files import atomic_write
 from zoo.inspection import anatomy
 from zoo.spec.recipe import full_names, plain
 from zoo.tasks import task_of
+from zoo.utils.environment import environment
+from zoo.utils.files import atomic_write
 
 FOLDER = Path(__file__).resolve().parent
 TARGET = 0.99

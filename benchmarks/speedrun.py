@@ -20,8 +20,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.environment import environment
-from zoo.files import atomic_write
+from zoo.utils.environment import environment
+from zoo.utils.files import atomic_write
 
 FOLDER = Path(__file__).resolve().parent
 RECIPES = (("speedrun", "default", 0.99, 2.0), ("speedrun", "99.4", 0.994, 8.0), ("speedrun", "99.6", 0.996, 40.0))

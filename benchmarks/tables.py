@@ -23,10 +23,10 @@ from typing import Any
 
 from zoo import registry
 from zoo.benchmarking import record
-from zoo.files import atomic_write
 from zoo.report.benchmark import sentences as benchmark_sentences
 from zoo.report.shared import markdown
 from zoo.spec import ModelSpec
+from zoo.utils.files import atomic_write
 
 FOLDER = Path(__file__).resolve().parent
 README = FOLDER.parent / "README.md"

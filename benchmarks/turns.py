@@ -12,8 +12,8 @@ from typing import Any
 
 import zoo
 from zoo import registry
-from zoo.environment import environment
 from zoo.spec import Recipe
+from zoo.utils.environment import environment
 
 WORKER = "--worker"
 Epoch = Callable[[], float]

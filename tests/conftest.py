@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from zoo import registry
 from zoo.cli import main
-from zoo.startup import load_tensorflow
+from zoo.utils.startup import load_tensorflow
 
 collect_ignore = ["fixtures"]  # plugins there have tests of their own, for where they are installed
 

@@ -47,7 +47,7 @@ def test_keras_is_whole_whoever_imports_first(python):
 
 def test_tensorflow_loads_out_of_the_collectors_sight(python):
     """What it makes stays to the end: the collector need not look through it, and works on all that comes after."""
-    load = "import gc; from zoo.startup import load_tensorflow; load_tensorflow()"
+    load = "import gc; from zoo.utils.startup import load_tensorflow; load_tensorflow()"
     collects, frozen = python("-c", f"{load}; print(gc.isenabled(), gc.get_freeze_count())").stdout.split()
     assert collects == "True"
     assert int(frozen) > 100_000

@@ -30,7 +30,7 @@ from zoo.commands.streams import Program
 from zoo.errors import ZooError
 from zoo.report.runs.text import print_pages, print_run, print_seeds
 from zoo.spec.config import recipe_toml
-from zoo.startup import load_tensorflow
+from zoo.utils.startup import load_tensorflow
 
 if TYPE_CHECKING:
     from zoo.spec import Run

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from zoo.errors import RunError, ZooError
-from zoo.files import atomic_write
 from zoo.spec.recipe import Recipe, plain
-from zoo.startup import load_tensorflow
+from zoo.utils.files import atomic_write
+from zoo.utils.startup import load_tensorflow
 
 JOBS = {
     "train": "zoo.training.trainer:train_job",

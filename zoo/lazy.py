@@ -13,7 +13,7 @@ import importlib
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from zoo.keras_settings import check_keras_starts
+from zoo.utils.keras_settings import check_keras_starts
 
 if TYPE_CHECKING:
     import keras

@@ -6,7 +6,7 @@ import numpy as np
 from side import EVALUATION_BATCH, STEPS_PER_CALL, Side, Sums, Work, scaled
 
 from zoo import registry
-from zoo.startup import load_tensorflow
+from zoo.utils.startup import load_tensorflow
 
 load_tensorflow()
 

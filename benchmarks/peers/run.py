@@ -25,8 +25,8 @@ from group import Group
 from process import Asked, WorkerError, WorkerProcess
 from side import IMAGES, MODELS, PRECISIONS, SIDES
 
-from zoo.environment import environment, version
-from zoo.files import atomic_write
+from zoo.utils.environment import environment, version
+from zoo.utils.files import atomic_write
 
 INTERRUPTED = 130
 

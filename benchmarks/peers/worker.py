@@ -22,7 +22,7 @@ import psutil
 from side import SIDES, Side, Work, draw
 
 import zoo
-from zoo.environment import cpus_allowed
+from zoo.utils.environment import cpus_allowed
 
 
 class Worker:

@@ -8,7 +8,7 @@ from side import Side, Sums, Work
 from zoo import registry
 from zoo.data import Dataset, Split
 from zoo.spec import Recipe
-from zoo.startup import load_tensorflow
+from zoo.utils.startup import load_tensorflow
 
 load_tensorflow()
 

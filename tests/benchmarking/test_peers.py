@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zoo.environment import environment
+from zoo.utils.environment import environment
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "peers"))
 

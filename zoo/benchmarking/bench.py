@@ -12,10 +12,10 @@ from typing import Any
 from zoo.benchmarking import matrix, record
 from zoo.benchmarking.matrix import Cell, Matrix
 from zoo.benchmarking.trainings import Trainings
-from zoo.environment import environment
 from zoo.errors import DeviceError, RecipeError
 from zoo.execution import Job, Subprocesses
 from zoo.spec.recipe import plain
+from zoo.utils.environment import environment
 
 TIMEOUT_S = 300.0
 MOST_HALVINGS = 8  # of a batch that does not fit

@@ -14,9 +14,9 @@ from typing import Any
 
 from zoo.benchmarking.matrix import Cell
 from zoo.errors import RunError
-from zoo.files import atomic_write, numbered, writing
 from zoo.report.shared.statistics import summarize
 from zoo.spec.recipe import plain
+from zoo.utils.files import atomic_write, numbered, writing
 
 SCHEMA = "zoo.benchmark/1"
 FLOPS_PER_MAC = {"infer": 2, "train": 6}

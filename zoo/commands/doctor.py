@@ -18,14 +18,14 @@ from typing import Literal
 
 import click
 
-from zoo import keras_settings
 from zoo.commands.options import JSON_OPTION, Command
 from zoo.commands.shared import report
-from zoo.environment import cpu_quota, cpus_allowed, environment, version, why_no_gpu
 from zoo.errors import DeviceError
 from zoo.report.installation import print_findings
 from zoo.report.shared.text import printable
-from zoo.startup import load_tensorflow
+from zoo.utils import keras_settings
+from zoo.utils.environment import cpu_quota, cpus_allowed, environment, version, why_no_gpu
+from zoo.utils.startup import load_tensorflow
 
 Status = Literal["ok", "note", "warning", "problem"]
 

@@ -10,7 +10,7 @@ import click
 from zoo.commands.options import DATA_DIR_OPTION, DEVICE_OPTION, JSON_OPTION, Command
 from zoo.commands.shared import announce, report
 from zoo.report.evaluation.text import print_evaluation
-from zoo.startup import load_tensorflow
+from zoo.utils.startup import load_tensorflow
 
 
 @click.command("evaluate", cls=Command)

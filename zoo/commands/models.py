@@ -13,7 +13,7 @@ from zoo.report.models import text as show
 from zoo.report.models.bibtex import bibtex
 from zoo.report.shared.figure import check_kind, save_picture
 from zoo.spec.recipe import plain
-from zoo.startup import load_tensorflow
+from zoo.utils.startup import load_tensorflow
 
 
 @click.command("list", cls=Command)

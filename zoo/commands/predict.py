@@ -9,7 +9,7 @@ import click
 from zoo.commands.options import JSON_OPTION, Command
 from zoo.commands.shared import announce, report
 from zoo.report.evaluation.text import print_predictions
-from zoo.startup import load_tensorflow
+from zoo.utils.startup import load_tensorflow
 
 
 @click.command("predict", cls=Command)

@@ -9,7 +9,7 @@ import click
 
 from zoo.commands.options import Command, reproduce_options
 from zoo.commands.shared import announce, command_line, find_model, report
-from zoo.startup import load_tensorflow
+from zoo.utils.startup import load_tensorflow
 
 
 @click.command("reproduce", cls=Command)

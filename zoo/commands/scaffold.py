@@ -21,7 +21,7 @@ from pathlib import Path
 
 from zoo import __version__, registry
 from zoo.errors import PluginError
-from zoo.files import writing
+from zoo.utils.files import writing
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 TEMPLATE = "templates/my-net"

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from zoo.spec import ModelSpec
 from zoo.spec.recipe import plain
-from zoo.startup import load_tensorflow
+from zoo.utils.startup import load_tensorflow
 
 NOT_OF_THE_COMMAND = ("output", "data_dir", "as_json", "form")
 

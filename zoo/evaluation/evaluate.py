@@ -11,11 +11,9 @@ import tensorflow as tf
 
 from zoo.data import Dataset
 from zoo.data import load as load_dataset
-from zoo.environment import environment, version
 from zoo.errors import ModelError
 from zoo.evaluation.matching import cautions_of, matched
 from zoo.evaluation.subject import Model, Subject, command, open_subjects
-from zoo.files import output_folder
 from zoo.inference import ForwardPass
 from zoo.plugins.discovery import readable_entry_points
 from zoo.report.evaluation.files import write_evaluation
@@ -23,6 +21,8 @@ from zoo.spec import Run
 from zoo.spec.evaluation import Evaluation
 from zoo.tasks import Task
 from zoo.training.devices import place
+from zoo.utils.environment import environment, version
+from zoo.utils.files import output_folder
 
 VERSIONS = ("zoo", "python", "tensorflow", "keras", "numpy", "platform", "cpu")
 

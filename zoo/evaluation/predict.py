@@ -12,13 +12,13 @@ from PIL import Image
 
 from zoo.errors import ImageError
 from zoo.evaluation.picture_names import picture_paths
-from zoo.files import atomic_path, writing
 from zoo.imaging.load import load_image
 from zoo.inference import Predictor
 from zoo.report.shared.drawing import draw_annotations
 from zoo.report.shared.text import printable
 from zoo.runs.folder import load_run
 from zoo.spec import Run
+from zoo.utils.files import atomic_path, writing
 
 AnyPath = str | os.PathLike[str]
 

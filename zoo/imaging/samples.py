@@ -10,9 +10,9 @@ import numpy as np
 
 from zoo import data
 from zoo.errors import DataError
-from zoo.files import writing
 from zoo.report.shared.drawing import draw_objects
 from zoo.report.shared.grid import sample_grid
+from zoo.utils.files import writing
 
 
 def write_samples(

@@ -13,11 +13,11 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from zoo.environment import cpus_allowed
 from zoo.errors import PluginError, UnknownNameError
 from zoo.plugins.discovery import PluginModel, canonical, installed
 from zoo.plugins.isolation import explain
 from zoo.plugins.loading import import_spec
+from zoo.utils.environment import cpus_allowed
 
 
 @dataclass(frozen=True)

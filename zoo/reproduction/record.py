@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.environment import environment
 from zoo.errors import RecipeError, RunError, ZooError
 from zoo.execution import InProcess, Job
-from zoo.files import atomic_write, check_writable, writing
 from zoo.report import reproduction as report
 from zoo.report.shared.statistics import summarize
 from zoo.reproduction.recipes import PublishedRecipe
 from zoo.reproduction.verdicts import compare, measure
+from zoo.utils.environment import environment
+from zoo.utils.files import atomic_write, check_writable, writing
 
 SCHEMA = "zoo.reproduction/1"
 

@@ -23,11 +23,11 @@ import filelock
 
 from zoo import registry
 from zoo.errors import RunError, UnknownNameError, suggestion
-from zoo.files import TEMPORARY, atomic_path, atomic_write, check_writable, numbered, writing
 from zoo.report.runs.curves import training_curves
 from zoo.runs.serialization import load_model
 from zoo.spec import Recipe, Run, RunDocument
 from zoo.spec.run import SCHEMA
+from zoo.utils.files import TEMPORARY, atomic_path, atomic_write, check_writable, numbered, writing
 
 RUNS = Path("runs")
 NEEDED = {

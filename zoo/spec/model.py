@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from zoo.errors import ModelError, UnknownNameError, ZooError, suggestion
-from zoo.keras_settings import check_channel_order
 from zoo.lazy import keras
 from zoo.spec.claims import Counted, Published
 from zoo.spec.recipe import Recipe, plain
+from zoo.utils.keras_settings import check_channel_order
 
 TASKS = ("classification", "detection", "segmentation")
 """What zoo's own models are for; `zoo.tasks` says what each means."""

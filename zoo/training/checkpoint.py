@@ -19,9 +19,9 @@ import keras
 import numpy as np
 
 from zoo.errors import RunError
-from zoo.files import atomic_write, writing
 from zoo.spec import RunDocument
 from zoo.spec.recipe import plain
+from zoo.utils.files import atomic_write, writing
 
 SCHEMA = "zoo.checkpoint/1"
 FILE = "checkpoint.npz"

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.environment import cpus_allowed, why_no_gpu
 from zoo.errors import DeviceError
-from zoo.keras_settings import check_values
 from zoo.lazy import keras, tf
 from zoo.spec import ModelSpec, Recipe
 from zoo.training.shares import claim_threads, side_by_side
+from zoo.utils.environment import cpus_allowed, why_no_gpu
+from zoo.utils.keras_settings import check_values
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _grow_memory(gpus: list[Any]) -> None:
 
 def _processor_name(device: str) -> str:
     if device == "cpu":
-        from zoo.environment import environment
+        from zoo.utils.environment import environment
 
         return str(environment().get("cpu", ""))
     gpu = tf.config.list_physical_devices("GPU")[int(device.partition(":")[2])]

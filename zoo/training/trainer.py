@@ -14,7 +14,6 @@ import numpy as np
 
 from zoo.data import Dataset
 from zoo.data.progress import say_nothing
-from zoo.environment import environment
 from zoo.errors import RecipeError, RunError
 from zoo.execution import Executor, InProcess, Job
 from zoo.report.shared.statistics import summarize
@@ -30,6 +29,7 @@ from zoo.training.devices import Placement, place
 from zoo.training.interruption import TrainingInterrupted
 from zoo.training.plan import Plan, cautions, check_same_data, plan_again, plan_run, refuse_changes, refuse_finished
 from zoo.training.session import Session, Splits
+from zoo.utils.environment import environment
 
 
 def train(

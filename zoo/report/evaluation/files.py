@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.files import atomic_write, writing
 from zoo.report.evaluation import curves, predictions
 from zoo.report.evaluation.page import page
 from zoo.report.evaluation.scenes import draw_examples, scenes_figure, scenes_page
@@ -20,6 +19,7 @@ from zoo.report.shared.figure import save_png, svg
 from zoo.spec import RunDocument
 from zoo.spec.evaluation import Evaluation
 from zoo.spec.recipe import plain
+from zoo.utils.files import atomic_write, writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import ImageError
-from zoo.files import atomic_path
+from zoo.utils.files import atomic_path
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from zoo import environment as environment_module
 from zoo.commands import doctor
 from zoo.commands.doctor import Finding, summary
-from zoo.environment import cpu_quota, environment, why_no_gpu
+from zoo.utils import environment as environment_module
+from zoo.utils.environment import cpu_quota, environment, why_no_gpu
 
 # The environment
 
@@ -37,7 +37,7 @@ def test_the_environment_is_json_with_the_facts() -> None:
 def test_the_environment_imports_neither_tensorflow_nor_keras() -> None:
     """A record of the machine costs no import of what it records."""
     code = (
-        "import sys; from zoo.environment import environment; environment()\n"
+        "import sys; from zoo.utils.environment import environment; environment()\n"
         "print([m for m in ('tensorflow', 'keras', 'keras.src') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -57,7 +57,7 @@ def test_corrupt_metadata_is_no_version(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_checkout_of_somebody_else_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Installed into a virtual environment inside another project, zoo does not report that project's commit."""
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
-    package = tmp_path / "venv" / "site-packages" / "zoo"
+    package = tmp_path / "venv" / "site-packages" / "zoo" / "utils"
     package.mkdir(parents=True)
     environment_module._commit.cache_clear()
     monkeypatch.setattr(environment_module, "__file__", str(package / "environment.py"))

@@ -211,7 +211,7 @@ def _commit() -> tuple[str | None, bool | None]:
 
     Only when the checkout is zoo's: a virtual environment may lie inside somebody else's.
     """
-    checkout = Path(__file__).resolve().parent.parent
+    checkout = Path(__file__).resolve().parents[2]
     if not (checkout / ".git").exists():
         return None, None
     commit = _git(checkout, "rev-parse", "--verify", "HEAD")

@@ -17,7 +17,7 @@ import re
 import sys
 from collections.abc import Iterator
 
-from zoo.keras_settings import check_keras_suits
+from zoo.utils.keras_settings import check_keras_suits
 
 NOTES = re.compile(
     rb"^(WARNING: All log messages before absl::InitializeLog"

@@ -10,10 +10,10 @@ import keras
 import pytest
 
 import zoo as package
-from zoo import keras_settings
 from zoo.commands import doctor
 from zoo.errors import DeviceError
 from zoo.training.devices import check_keras
+from zoo.utils import keras_settings
 
 OLD = '{"image_dim_ordering": "th", "epsilon": 1e-07, "floatx": "float32", "backend": "theano"}'
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.files import atomic_path, atomic_write
+from zoo.utils.files import atomic_path, atomic_write
 
 
 def names(folder: Path) -> list[str]:

@@ -1,0 +1,1 @@
+"""What all of zoo stands on: the machine described, atomic writes, a quiet start of TensorFlow, Keras' settings."""
