@@ -22,6 +22,7 @@ from zoo.runs.diff import diff_runs
 from zoo.runs.folder import load_run
 from zoo.runs.listing import list_runs
 from zoo.runs.serialization import load_model
+from zoo.spec.recipe import full_names
 
 EARLIER = Path(__file__).parent / "fixtures" / "a681213"
 
@@ -59,7 +60,9 @@ def test_a_run_is_read_field_by_field(runs):
     run, then = load_run("finished"), _document("finished/run.json")
     assert run.document == {**then, "run": run.document["run"]}
     assert run.metrics == then["metrics"]
-    assert {name: run.recipe.to_dict()[name] for name in then["recipe_values"]} == then["recipe_values"]
+    flat = full_names(then["recipe_values"])
+    assert {name: run.recipe.settings()[name] for name in flat} == flat
+    assert len(flat) == len(then["recipe_values"])
     assert run.model.count_params() == then["params"]
 
 
@@ -97,8 +100,8 @@ def test_a_run_is_compared_with_a_new_one(runs, tiny_digits):
     document = diff_runs("finished", "new")
     assert document["a"]["model"] == document["b"]["model"] == "speedrun"
     fields = {each["field"] for each in document["differs"]["recipe"]}
-    assert {"epochs", "batch_size", "validation_split"} <= fields
-    assert "model_options.filters" not in fields
+    assert {"schedule.epochs", "data.batch_size", "validation.split"} <= fields
+    assert "model.options.filters" not in fields
     assert {each["metric"] for each in document["metrics"]} >= {"test_accuracy", "train_s"}
 
 

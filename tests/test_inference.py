@@ -57,7 +57,7 @@ def test_a_forward_pass_gives_the_models_outputs_in_order():
     for source in (images, tf.constant(images)):
         batches = list(forward.over(source, 3))
         assert [len(batch) for batch in batches] == [3, 3, 1]
-        np.testing.assert_allclose(np.concatenate(batches), expected, rtol=1e-5)
+        np.testing.assert_allclose(np.concatenate(batches), expected, rtol=1e-4, atol=1e-3)  # of some hundreds
     assert forward.seconds > 0
 
 
