@@ -365,7 +365,7 @@ def test_flipping_digits_warns(tiny_digits, tmp_path):
     """Said once, in words, wherever it can be heard."""
     said: list[str] = []
     train("mlp", dataset=tiny_digits, epochs=1, flip="both", output=tmp_path / "a", announce=said.append)
-    assert any("a mirrored 2 is no 2" in line for line in said)
+    assert any("a mirrored 2 is not a 2" in line for line in said)
     with pytest.warns(UserWarning, match="a 6 upside down is a 9"):
         train("mlp", dataset=tiny_digits, epochs=1, flip="vertical", output=tmp_path / "b")
 

@@ -1,1 +1,1 @@
-"""Training: from a model's name and a recipe to a run folder. `zoo.training.trainer.train` is where it begins."""
+"""Training: from a model's name and a recipe to a run folder. Start reading at `zoo.training.trainer.train`."""

@@ -1,7 +1,7 @@
-"""The callbacks that a recipe asks for, and what each must remember across a stop.
+"""The callbacks that a recipe needs, and the state of each that a checkpoint must hold.
 
-Keras' own do the work. A callback of the user's takes part in exact resume by two methods: ``get_state()``, which
-returns a mapping of plain values and arrays, and ``set_state(state)``, which is called after ``on_train_begin``.
+Most are Keras' own. A user's callback resumes exactly if it has two methods: ``get_state()``, which returns a mapping
+of plain values and arrays, and ``set_state(state)``, which is called after ``on_train_begin``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import keras
 from zoo.errors import RecipeError, RunError
 from zoo.spec.recipe import Recipe
 
-# What Keras' own callbacks change while they run. All of it is set anew in `on_train_begin`.
+# The attributes that Keras' callbacks change while they run, and reset in `on_train_begin`.
 KERAS_STATE: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
     keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_weights", "best_epoch"),
     keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
@@ -32,12 +32,12 @@ STATELESS = (
 
 
 class SaveBest(keras.callbacks.Callback):
-    """Keeps the model of the epoch that was best by one measure.
+    """Saves the model of the best epoch so far.
 
-    Keras' ModelCheckpoint writes in place and with the optimizer inside; this one replaces the file whole.
+    Keras' ModelCheckpoint writes in place and includes the optimizer; this one replaces the file atomically.
 
     Args:
-        monitor: the name in the logs; a loss is best low, anything else high.
+        monitor: a name in the logs; a loss is minimised, anything else maximised.
         save: writes the model.
     """
 
@@ -55,26 +55,26 @@ class SaveBest(keras.callbacks.Callback):
             self._save(self.model)
 
     def get_state(self) -> dict[str, Any]:
-        """Return what `set_state` takes."""
+        """Return the state for a checkpoint."""
         return {"best": self.best, "epoch": self.epoch}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `get_state` returned."""
+        """Restore a state that `get_state` returned."""
         self.best, self.epoch = state["best"], state["epoch"]
 
 
 def recipe_callbacks(
     recipe: Recipe, *, save: Callable[[keras.Model], None], tensorboard: Path | None = None
 ) -> list[keras.callbacks.Callback]:
-    """Return the callbacks that a recipe's settings stand for.
+    """Return the callbacks that a recipe's settings ask for.
 
     Args:
         recipe: `schedule` and `validation` are read.
         save: writes the best model.
-        tensorboard: the folder for TensorBoard's event files, or None for none.
+        tensorboard: the folder for TensorBoard's event files; None turns it off.
 
     Raises:
-        RecipeError: TensorBoard is asked for and not installed.
+        RecipeError: `tensorboard` is given but TensorBoard is not installed.
     """
     schedule, validation = recipe.schedule, recipe.validation
     callbacks: list[keras.callbacks.Callback] = []
@@ -100,10 +100,10 @@ def recipe_callbacks(
 
 
 def check_callbacks(callbacks: Sequence[keras.callbacks.Callback], recipe: Recipe) -> None:
-    """Refuse a user's callback that cannot work with the recipe.
+    """Reject a user's callback that conflicts with the recipe.
 
     Raises:
-        RecipeError: it sets a learning rate that follows a schedule already.
+        RecipeError: it sets the learning rate, which already follows a schedule.
     """
     for callback in callbacks:
         sets_rate = isinstance(callback, keras.callbacks.ReduceLROnPlateau | keras.callbacks.LearningRateScheduler)
@@ -115,15 +115,15 @@ def check_callbacks(callbacks: Sequence[keras.callbacks.Callback], recipe: Recip
 
 
 def selected_epoch(callbacks: Sequence[keras.callbacks.Callback]) -> int | None:
-    """Return the epoch, counted from 1, whose weights early stopping has taken; None if it took the last as it was."""
+    """Return the epoch, counted from 1, whose weights early stopping restored; None if it restored none."""
     for callback in callbacks:
         if isinstance(callback, keras.callbacks.EarlyStopping) and callback.best_weights is not None:
             return int(callback.best_epoch) + 1
     return None
 
 
-def forgetful(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
-    """Return the names of callbacks of which it is not known what they must remember."""
+def without_saved_state(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
+    """Return the names of the callbacks whose state cannot be saved."""
     return [
         type(callback).__name__
         for callback in callbacks
@@ -132,15 +132,15 @@ def forgetful(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
 
 
 def states_of(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any]]:
-    """Return what each callback must remember, in order."""
+    """Return the state of each callback, in order."""
     return [{"callback": _name(callback), "state": _state_of(callback)} for callback in callbacks]
 
 
 def restore_states(callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]) -> None:
-    """Give the callbacks back what `states_of` returned; call it after ``on_train_begin``.
+    """Restore the states that `states_of` returned; call it after ``on_train_begin``.
 
     Raises:
-        RunError: these are not the callbacks that the states are of.
+        RunError: the states belong to other callbacks.
     """
     now, then = [_name(callback) for callback in callbacks], [state["callback"] for state in states]
     if now != then:

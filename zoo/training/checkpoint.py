@@ -1,7 +1,7 @@
-"""Where a training stands, in one file that is always whole: written after every epoch, read to continue.
+"""Checkpoints: the state of a training run in one file, written after every epoch and read to resume.
 
-``checkpoint.npz`` holds every variable as an array, and under `manifest` a JSON text with the rest. It is replaced
-by a rename, so a kill at any instant leaves the file before or the file after.
+``checkpoint.npz`` holds every variable as an array, and the rest as JSON text under `manifest`. It is replaced by a
+rename, so a process killed at any moment leaves either the old file or the new one, never a partial one.
 """
 
 from __future__ import annotations
@@ -27,24 +27,23 @@ SCHEMA = "zoo.checkpoint/1"
 FILE = "checkpoint.npz"
 DOCUMENT = {"model", "recipe", "recipe_values", "limit", "data_dir", "deterministic", "tensorboard", "environment"}
 TOTALS = {"loss", "correct", "examples", "steps"}
-ARRAY = "array:"  # what stands in the manifest for an array, before its name
+ARRAY = "array:"  # prefix of an array's name in the manifest
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A moment of a training, from which it goes on as if nothing had happened.
+    """The state of a training run, from which it resumes exactly.
 
-    `document` says what is trained and how (the fields of ``run.json`` that are known beforehand). `epoch` epochs
-    are finished; of the next, the sums in `totals` (`loss`, `correct`, `examples`, `steps`) and the `learning_rate`
-    with which it began. `variables` are those of
-    the compiled loop, in order; `states` what the callbacks remember.
+    `document` holds the fields of ``run.json`` that are known before training. `epoch` epochs are finished; `totals`
+    (`loss`, `correct`, `examples`, `steps`) are the sums of the next one so far, and `learning_rate` is its initial
+    learning rate. `variables` are those of the compiled loop, in order; `states` those of the callbacks.
     """
 
     document: RunDocument
     epoch: int
     totals: Mapping[str, Any]
     learning_rate: float
-    stopped: bool  # a callback has ended the training
+    stopped: bool  # a callback has stopped the training
     history: Sequence[Mapping[str, Any]]
     timing: Mapping[str, float]
     variables: Sequence[np.ndarray] = field(repr=False)
@@ -52,10 +51,10 @@ class Checkpoint:
     states: Sequence[Mapping[str, Any]] = field(repr=False)
 
     def write(self, folder: Path) -> None:
-        """Put this into `folder` in place of the checkpoint before.
+        """Write this to `folder`, replacing the previous checkpoint.
 
         Raises:
-            RunError: the folder has gone, or cannot be written; the checkpoint before is still there.
+            RunError: the folder is gone or cannot be written; the previous checkpoint is kept.
         """
         arrays = {f"variable/{number}": array for number, array in enumerate(self.variables)}
         manifest = {
@@ -65,28 +64,28 @@ class Checkpoint:
             "totals": self.totals,
             "learning_rate": self.learning_rate,
             "stopped": self.stopped,
-            "history": self.history,  # not by `plain`: a loss that is not a number must stay what it is
+            "history": self.history,  # not by `plain`: a loss of NaN must stay NaN
             "timing": self.timing,
             "names": list(self.names),
             "states": _without_arrays(self.states, "state", arrays),
         }
         content = io.BytesIO()
         np.savez(content, manifest=np.array(json.dumps(manifest)), **arrays)  # type: ignore[arg-type]
-        if not os.path.isdir(folder):  # noqa: PTH112 (atomic_write would make it anew, and hide that it was deleted)
+        if not os.path.isdir(folder):  # noqa: PTH112 (atomic_write would create it and hide that it was deleted)
             raise RunError(f"{folder} has vanished while the model was trained. Train again with another --output.")
         last = f"The checkpoint before stays: --resume {folder}" if (folder / FILE).exists() else "Train again"
         with writing(folder / FILE, f"{last} once there is space."):
             atomic_write(folder / FILE, content.getvalue())
 
     def restore(self, variables: Sequence[keras.Variable]) -> None:
-        """Give every variable the value that it had.
+        """Assign the saved values to the variables.
 
         Raises:
-            RunError: they are not the variables that the values are of.
+            RunError: the checkpoint belongs to another model.
         """
         there = [(name, array.shape) for name, array in zip(self.names, self.variables, strict=True)]
         here = [(variable.path, tuple(variable.shape)) for variable in variables]
-        # Keras numbers layers and seeds as they are made ("seed_generator_3"): only shapes are the same anywhere.
+        # Keras numbers layers and seeds in order of creation ("seed_generator_3"), so only shapes can be compared.
         for (name, shape), (path, wanted) in zip(there, here, strict=False):
             if shape != wanted:
                 raise RunError(
@@ -103,17 +102,17 @@ class Checkpoint:
 
 
 def names_and_values(variables: Sequence[keras.Variable]) -> tuple[list[str], list[np.ndarray]]:
-    """Return the variables' paths, and copies of their values as NumPy holds them (bfloat16 as float32, exactly)."""
+    """Return the variables' paths and copies of their values as NumPy arrays (bfloat16 as float32, exactly)."""
     values = [variable.value.numpy() for variable in variables]
     exact = [np.array(value if value.dtype.isbuiltin else value.astype(np.float32)) for value in values]
     return [variable.path for variable in variables], exact
 
 
 def read(folder: Path) -> Checkpoint:
-    """Read the checkpoint of a run folder; nothing in it can run code.
+    """Read the checkpoint of a run folder, without unpickling anything.
 
     Raises:
-        RunError: the run is finished, it was stopped before its first checkpoint, or the file is no checkpoint.
+        RunError: the run is finished, it was stopped before its first checkpoint, or the file is not a checkpoint.
     """
     path = folder / FILE
     if not path.exists() and (folder / "run.json").exists():
@@ -147,12 +146,12 @@ def read(folder: Path) -> Checkpoint:
 
 
 def remove(folder: Path) -> None:
-    """Remove the checkpoint of a run that is finished."""
+    """Remove the checkpoint of a finished run."""
     (folder / FILE).unlink(missing_ok=True)
 
 
 def _without_arrays(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
-    """Return `value` with each array in it moved to `arrays`, and its name in its place."""
+    """Move each array in `value` to `arrays`, and put its name where it was."""
     if isinstance(value, Mapping):
         return {str(key): _without_arrays(item, f"{name}/{key}", arrays) for key, item in value.items()}
     if isinstance(value, list | tuple):

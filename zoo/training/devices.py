@@ -1,4 +1,4 @@
-"""Where and how the arithmetic runs: device, precision, XLA, threads. As resolved, not as asked for."""
+"""Choice of device, precision, XLA and threads for a run, resolved for this machine."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 from zoo.errors import DeviceError
 from zoo.lazy import keras, tf
 from zoo.spec import ModelSpec, Recipe
-from zoo.training.shares import claim_threads, side_by_side
+from zoo.training.micro_batches import claim_threads, side_by_side
 from zoo.utils.environment import cpus_allowed, why_no_gpu
 from zoo.utils.keras_settings import check_values
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What a run really uses."""
+    """The device and settings that a run actually uses."""
 
     device: str  # cpu, or gpu:N
-    device_name: str  # the processor's own name
+    device_name: str  # as the processor reports it
     precision: str
     xla: bool
     deterministic: bool
     threads: dict[str, int]
-    side_by_side: int  # operations that the cores can work on at once; on a GPU they follow each other
+    side_by_side: int  # operations that run in parallel; 1 on a GPU
 
     @property
     def tensorflow_device(self) -> str:
@@ -34,17 +34,17 @@ class Placement:
 def place(
     recipe: Recipe, *, device: str = "auto", deterministic: bool = False, training: ModelSpec | None = None
 ) -> Placement:
-    """Resolve a recipe's precision and XLA, and the device asked for, on this machine.
+    """Resolve the device, and the recipe's precision and XLA, on this machine.
 
     Args:
         recipe: its `execution` is read.
         device: auto, cpu, gpu or gpu:N.
-        deterministic: same seed, same bits; turns XLA off unless the recipe insists.
-        training: the model that will be trained, so that threads can be laid out for it while they still can.
+        deterministic: same seed, same bits; turns XLA off unless the recipe turns it on.
+        training: the model to be trained, so that the thread pools can be sized for it before TensorFlow starts.
 
     Raises:
-        DeviceError: the GPU asked for is not there (the message says why), or Keras is set up in a way that
-            zoo cannot train with.
+        DeviceError: the requested GPU is not available (the message says why), or zoo cannot train with Keras'
+            settings.
     """
     check_keras()
     resolved = _resolve(device)
@@ -68,16 +68,16 @@ def place(
 
 
 def check_keras() -> None:
-    """Refuse a Keras that is configured for another backend or channel order.
+    """Reject a Keras that is configured for another backend or channel order.
 
     Raises:
-        DeviceError: with the setting that is in the way, and where it is.
+        DeviceError: naming the wrong setting and where it comes from.
     """
     check_values(keras.config.backend(), keras.config.image_data_format())
 
 
 def threads() -> dict[str, int]:
-    """Return the thread pools' sizes: one operation's (intra), between operations (inter), and the cores."""
+    """Return the sizes of TensorFlow's thread pools, within (intra) and between (inter) operations, and the cores."""
     cores = cpus_allowed()
     return {
         "intra_op": tf.config.threading.get_intra_op_parallelism_threads() or cores,
@@ -87,7 +87,7 @@ def threads() -> dict[str, int]:
 
 
 def synchronize() -> None:
-    """Wait until every device has finished what it was given, so that a clock read next is true."""
+    """Wait until every device has finished its work, before reading a clock."""
     tf.test.experimental.sync_devices()
 
 
@@ -109,11 +109,11 @@ def _resolve(device: str) -> str:
 
 
 def _grow_memory(gpus: list[Any]) -> None:
-    """Take GPU memory as needed instead of all at once; possible only before the first use."""
+    """Let TensorFlow allocate GPU memory as needed; possible only before the first use."""
     for gpu in gpus:
         try:
             tf.config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError:  # TensorFlow is already running: whoever started it has chosen
+        except RuntimeError:  # TensorFlow is already running
             return
 
 

@@ -1,4 +1,4 @@
-"""What a person sees while a model trains: a live bar on a terminal, one plain line per epoch elsewhere."""
+"""Training progress: a live bar on a terminal, one line of text per epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import keras
 
 
 class Progress(keras.callbacks.Callback):
-    """Shows epoch, bar, loss, accuracy, images per second and the time left, on standard error.
+    """Shows epoch, bar, loss, accuracy, images per second and the time left.
 
     Args:
         examples: training images per epoch.
-        file: where to write; a live bar if it is a terminal.
+        file: where to write, standard error by default; a live bar if it is a terminal.
     """
 
     def __init__(self, examples: int, file: TextIO | None = None) -> None:
@@ -26,13 +26,13 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._total = self.examples * self.params["epochs"]
-        self._first: int | None = None  # images of earlier sittings, where this one continues a run
+        self._first: int | None = None  # images trained on before the run was resumed
         self._began = time.perf_counter()
         if self.file.isatty():
             self._open_bar()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Runs once per chunk; `logs` holds the epoch's means so far and how many images it has seen."""
+        """Update the bar, once per compiled call; `logs` holds the epoch's means and number of images so far."""
         logs = logs or {}
         if self._bar is not None:
             self._bar.update(
@@ -67,7 +67,7 @@ class Progress(keras.callbacks.Callback):
         self.close()
 
     def close(self) -> None:
-        """Give the terminal back; safe to call twice, and after an interruption."""
+        """Stop the bar and restore the terminal; safe to call twice, and after an interruption."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -1,8 +1,7 @@
-"""Where a step's images come from: held on the device, or streamed to it by ``tf.data``.
+"""The input pipeline: training images held on the device, or streamed to it by ``tf.data``.
 
-Both kinds hand the compiled loop what it needs for some steps (`arguments`), and draw one batch from that
-inside the graph (`draw`). The order of images follows from seed and epoch alone, so that a run can go on where it
-was stopped.
+Both feeds pass the compiled loop its inputs for some steps (`arguments`), and draw each batch from them inside the
+graph (`draw`). The order of images depends only on seed and epoch, so that a run can resume anywhere.
 """
 
 from __future__ import annotations
@@ -19,29 +18,29 @@ from zoo.spec.recipe import Recipe
 
 
 class Feed(Protocol):
-    """What the compiled loop trains on."""
+    """A source of training batches for the compiled loop."""
 
-    examples: int  # images of an epoch
+    examples: int  # per epoch
     batch_size: int
     image_shape: tuple[int, ...]
-    targets: tf.TensorSpec  # shape and type of all that the images are held against
+    targets: tf.TensorSpec  # shape and type of all targets
 
     @property
     def signature(self) -> tuple[Any, ...]:
-        """The types of what `arguments` returns, for tracing."""
+        """The specs of what `arguments` returns, for tracing."""
 
     def begin(self, epoch: int, first_step: int = 0) -> None:
-        """Go to a step of an epoch, both counted from 0."""
+        """Move to a step of an epoch, both counted from 0."""
 
     def arguments(self, steps: int) -> tuple[Any, ...]:
-        """Return what the graph needs for the next `steps` steps, and go past them."""
+        """Return the graph's inputs for the next `steps` steps, and advance past them."""
 
     def draw(self, arguments: tuple[Any, ...], step: tf.Tensor, batch: int, /) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return, inside the graph, a batch of a known size: uint8 images (B, H, W, C) and their targets (B, ...)."""
+        """Return, inside the graph, a batch of static size: uint8 images (B, H, W, C) and their targets (B, ...)."""
 
 
 class ResidentFeed:
-    """Batches gathered from images that lie on the device: the fast way, for data that fits there."""
+    """Gathers batches from images held on the device: the fast way, for data that fits there."""
 
     def __init__(self, examples: Examples, recipe: Recipe) -> None:
         self.data, self.recipe = Resident(examples), recipe
@@ -73,15 +72,15 @@ class ResidentFeed:
 
 
 class StreamedFeed:
-    """Batches read by a ``tf.data`` pipeline on the host: shuffle, batch, read, prefetch.
+    """Reads batches with a ``tf.data`` pipeline on the host: shuffle, batch, read, prefetch.
 
-    What is shuffled are positions, not images: an image is read where it lies, for the cache's files on the disk, when
-    its batch is made. So images may take more memory than there is. A shuffle of all of them takes 4 bytes each and is
-    the resident feed's; only one with a buffer of its own is the pipeline's, some 400 bytes for each of the buffer.
+    Indices are shuffled, not images: an image is read only when its batch is made, from disk if it is cached there, so
+    the images need not fit into memory. A full shuffle takes 4 bytes per image and gives the same order as the resident
+    feed. Only a shuffle buffer smaller than the data set is left to ``tf.data``, at about 400 bytes per element.
 
-    One iterator runs through all epochs. To begin anywhere but where it stands, the pipeline is built again from
-    there, which gives the same order as running through. It is let go before the interpreter ends: once that is under
-    way no call into Python returns, and to let go of an iterator waits for those that are on their way.
+    One iterator runs through all epochs. To start at another step the pipeline is rebuilt from there, which gives the
+    same order. The iterator is released before the interpreter shuts down: during shutdown no call into Python
+    returns, and releasing an iterator would wait for the pending ones forever.
     """
 
     def __init__(self, examples: Examples, recipe: Recipe) -> None:
@@ -96,9 +95,9 @@ class StreamedFeed:
         self.targets = tf.TensorSpec(examples.targets.shape, tf.as_dtype(examples.targets.dtype))
         self._steps = -(-self.examples // self.batch_size)
         self._position = -1
-        self._iterators: list[Any] = []  # the one that is in use
+        self._iterators: list[Any] = []  # at most one
         weakref.finalize(self, self._iterators.clear)
-        self._order = (-1, np.zeros(0, np.int32))  # an epoch, and the order of its positions
+        self._order = (-1, np.zeros(0, np.int32))  # an epoch and its shuffled indices
         with tf.device("/CPU:0"):
             self.signature = (tf.data.IteratorSpec(self._positions(0).map(self._read).element_spec),)
 
@@ -122,7 +121,7 @@ class StreamedFeed:
         return images, targets
 
     def _positions(self, first: int) -> tf.data.Dataset:
-        """Return the positions of batch after batch, through all epochs, without the first so many."""
+        """Return the indices of each batch, through all epochs, without the `first` batches."""
         buffer = self.recipe.data.shuffle_buffer
         if self.recipe.data.shuffle and 0 < buffer < self.examples:
             positions = tf.data.Dataset.range(self.examples)
@@ -132,7 +131,7 @@ class StreamedFeed:
         return steps.map(lambda step: tf.numpy_function(self._rows, [step], tf.int32, stateful=False))
 
     def _rows(self, step: np.int64) -> np.ndarray:
-        """Return the positions of the batch with that number, counted through all epochs."""
+        """Return the indices of batch number `step`, counted over all epochs."""
         epoch, step_of_epoch = divmod(int(step), self._steps)
         order = self._order
         if order[0] != epoch:
@@ -151,14 +150,14 @@ class StreamedFeed:
         return tf.ensure_shape(images, shapes[0]), tf.ensure_shape(targets, shapes[1])
 
 
-WORDS = {8: tf.int64, 4: tf.float32, 2: tf.float16}  # by their bytes; gathering only copies
+WORDS = {8: tf.int64, 4: tf.float32, 2: tf.float16}  # by size in bytes; gathering only copies
 
 
 def _gathered(values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    """Return some rows of a tensor, read on the device that it lies on.
+    """Gather rows of a tensor on its own device.
 
-    TensorFlow has no kernel that gathers uint8 on a GPU: each step would copy all images to the host. So images are
-    gathered as longer words, where their bytes divide into any.
+    TensorFlow cannot gather uint8 on a GPU: each step would copy all images to the host. So images are gathered as
+    wider types, if their size in bytes is divisible by one.
     """
     size = math.prod(values.shape[1:])
     word = next((word for word in WORDS if size % word == 0), None)
@@ -169,12 +168,12 @@ def _gathered(values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
 
 
 def make_feed(examples: Examples, recipe: Recipe) -> Feed:
-    """Return the recipe's way of feeding images to the loop."""
+    """Return the feed that the recipe names."""
     return ResidentFeed(examples, recipe) if recipe.data.pipeline == "resident" else StreamedFeed(examples, recipe)
 
 
 def shuffled(examples: int, recipe: Recipe, epoch: int) -> np.ndarray:
-    """Return the order of an epoch's examples: a function of seed and epoch, with no state between."""
+    """Return the order of an epoch's examples, which depends only on seed and epoch."""
     if not recipe.data.shuffle:
         return np.arange(examples, dtype=np.int32)
     return np.random.default_rng([recipe.seed, epoch]).permutation(examples).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Ctrl-C and its like while a model trains: heard at once, obeyed where the run can be continued from."""
+"""Graceful interruption: Ctrl-C and similar signals stop training at a step from which it can resume."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """The user has stopped a training; the message says where it stands and how to continue it."""
+    """The user has interrupted training; the message says how far it got and how to continue."""
 
 
-# What each does where nobody has decided otherwise. A signal that is ignored, as Ctrl-C in the background and the
-# closing of a terminal under nohup, stays ignored; one that the program around us has taken stays its own.
-USUAL = {
+# The default handlers. Only these are replaced: a signal that is ignored (Ctrl-C in the background, SIGHUP under
+# nohup) stays ignored, and a handler that the calling program has installed stays in place.
+DEFAULT_HANDLERS = {
     "SIGINT": signal.default_int_handler,  # Ctrl-C
-    "SIGTERM": signal.SIG_DFL,  # the machine or its scheduler wants the process to end
+    "SIGTERM": signal.SIG_DFL,  # the system or a job scheduler ends the process
     "SIGHUP": signal.SIG_DFL,  # the terminal was closed; Windows has no such signal
 }
 
 
 class Interruption:
-    """While entered, the first signal to stop only sets `requested`; the second interrupts as Ctrl-C always does.
+    """A context in which the first signal only sets `requested`, and the second raises KeyboardInterrupt.
 
-    Python delivers signals to the main thread alone: elsewhere nothing is changed.
+    Python delivers signals to the main thread only; in other threads this does nothing.
     """
 
     def __init__(self) -> None:
@@ -33,10 +33,10 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            known = {getattr(signal, name): usual for name, usual in USUAL.items() if hasattr(signal, name)}
-            for number, usual in known.items():
-                if signal.getsignal(number) == usual:
-                    self._before[number] = signal.signal(number, self._hear)
+            for name, default in DEFAULT_HANDLERS.items():
+                number = getattr(signal, name, None)
+                if number is not None and signal.getsignal(number) == default:
+                    self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -45,7 +45,7 @@ class Interruption:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _hear(self, _number: int, _frame: FrameType | None) -> None:
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True

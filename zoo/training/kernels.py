@@ -1,7 +1,7 @@
-"""Faster kernels under a model's own layers, in the training step alone: the model itself stays plain Keras.
+"""Faster kernels for Keras layers, used only in the training step; the model itself stays plain Keras.
 
-A layer that is covered here computes what Keras computes, to rounding, with fewer and larger operations. Variables,
-configuration and everything that is saved are the layer's own; only while the step is traced does it call the kernel.
+A layer with a kernel here computes what Keras computes, up to rounding, with fewer and larger operations. Variables,
+configuration and saved files do not change: the layer's ``call`` is replaced only while the step is traced.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tensorflow as tf
 
 @contextlib.contextmanager
 def fast_kernels(model: keras.Model) -> Iterator[None]:
-    """Let the layers of `model` that have a faster kernel use it within this context."""
+    """Use the faster kernels for the layers of `model` that have one."""
     with calls_replaced(
         [layer for layer in model._flatten_layers(include_self=False) if _suits(layer)], _fused_batch_normalization
     ):
@@ -26,7 +26,7 @@ def fast_kernels(model: keras.Model) -> Iterator[None]:
 
 @contextlib.contextmanager
 def calls_replaced(layers: Sequence[keras.layers.Layer], call: Callable[..., Any]) -> Iterator[None]:
-    """Have `call`, which takes the layer first, called in place of each of these layers' own within this context."""
+    """Replace the ``call`` of these layers by `call`, which takes the layer as its first argument."""
     for layer in layers:
         object.__setattr__(layer, "call", functools.partial(call, layer))  # not a tracked value
     try:
@@ -37,7 +37,7 @@ def calls_replaced(layers: Sequence[keras.layers.Layer], call: Callable[..., Any
 
 
 def _suits(layer: keras.layers.Layer) -> bool:
-    """Whether it normalises maps over the batch as one kernel does: the last axis, statistics of this device alone."""
+    """Whether this is a batch normalisation that the fused kernel can compute: float32, channels last, one device."""
     return (
         type(layer) is keras.layers.BatchNormalization
         and layer.trainable
@@ -53,9 +53,9 @@ def _suits(layer: keras.layers.Layer) -> bool:
 def _fused_batch_normalization(
     layer: keras.layers.BatchNormalization, inputs: tf.Tensor, training: bool | None = None, mask: Any = None
 ) -> tf.Tensor:
-    """Batch normalisation by one kernel each way, where Keras takes about ten operations (Ioffe, Szegedy 2015).
+    """Batch normalisation in one kernel per direction, where Keras uses about ten operations (Ioffe, Szegedy 2015).
 
-    The kernel's variance is that of a sample (divided by n - 1); the moving variance gets Keras' own, divided by n.
+    The kernel returns the sample variance (divided by n - 1); the moving variance is updated with n, as in Keras.
 
     Args:
         layer: its variables are read, its moving statistics updated.

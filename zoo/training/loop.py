@@ -1,7 +1,7 @@
-"""The hot loop: many steps of an epoch in one compiled call, over data that stays on the device.
+"""The compiled training loop: many steps per execution, without returning to Python in between.
 
-Python is asked for a next step only once per call, a few times a second, so callbacks, progress and Ctrl-C
-live while the steps between them cost nothing but arithmetic. Images stay uint8 until a batch is used.
+Control returns to Python a few times a second, so that callbacks, progress and Ctrl-C work, and the steps in between
+have no Python overhead. Images stay uint8 until their batch is used.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from zoo.training.augmentation import augment
 from zoo.training.devices import Placement, synchronize
 from zoo.training.input_pipeline import Feed
 from zoo.training.kernels import fast_kernels
-from zoo.training.shares import shares_of
+from zoo.training.micro_batches import micro_batches_of
 
-SECONDS_PER_CALL = 0.25  # how long the compiled loop keeps the host waiting
+SECONDS_PER_CALL = 0.25  # target duration of one compiled call
 
 
 class CompiledLoop:
-    """Trains and evaluates one model by compiled calls.
+    """Trains and evaluates one model with compiled calls.
 
     Args:
         model: takes raw images (N, H, W, C).
         optimizer: built on the model's trainable variables.
-        task: scores its outputs.
-        recipe: its augmentation, `shares` and `seed` are read.
-        feed: where the images come from.
-        placement: whether XLA compiles the step, and how many operations the cores can work on at once.
+        task: its loss and its number of hits.
+        recipe: its `augmentation`, `execution` and `seed` are read.
+        feed: the source of training batches.
+        placement: whether XLA compiles the step, and how many operations run in parallel.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class CompiledLoop:
         placement: Placement,
     ) -> None:
         self.model, self.optimizer, self.task, self.recipe, self.feed = model, optimizer, task, recipe, feed
-        self.steps = -(-feed.examples // feed.batch_size)  # of an epoch
-        self.shares = shares_of(model, recipe, placement.side_by_side)
+        self.steps = -(-feed.examples // feed.batch_size)  # per epoch
+        self.micro_batches = micro_batches_of(model, recipe, placement.side_by_side)
         self._seconds_per_step = 0.0
         self._step = tf.function(self._train_step, jit_compile=True) if placement.xla else self._train_step
         self._compiled: dict[int, Any] = {}
@@ -56,11 +56,11 @@ class CompiledLoop:
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """Everything that training changes: weights, seeds of dropout, statistics, the optimizer's own."""
+        """Everything that training changes: weights, dropout seeds, statistics and the optimizer's variables."""
         return list({id(v): v for v in [*self.model.variables, *self.optimizer.variables]}.values())
 
     def warm_up(self) -> float:
-        """Trace, compile and run every step shape once, put all variables back, and return the seconds it took."""
+        """Trace, compile and run every batch size once, restore all variables, and return the seconds it took."""
         started = time.perf_counter()
         before = [tf.identity(variable.value) for variable in self.variables]
         self.feed.begin(0)
@@ -69,9 +69,8 @@ class CompiledLoop:
             self.feed.begin(0, self.steps - 1)
             done = Totals(steps=self.steps - 1, examples=(self.steps - 1) * self.feed.batch_size)
             self.run(done, 1, first_step=0)
-        if (
-            self.recipe.validates or self.recipe.execution.precision == "float32"
-        ):  # else only a copy in float32 is measured
+        # Without validation, a model in another precision is evaluated only as a float32 copy.
+        if self.recipe.validates or self.recipe.execution.precision == "float32":
             self.evaluate.compile(self.feed.image_shape, self.feed.targets)
         for variable, value in zip(self.variables, before, strict=True):
             variable.assign(value)
@@ -79,13 +78,13 @@ class CompiledLoop:
         return time.perf_counter() - started
 
     def advance(self, done: Totals, *, epoch: int) -> Totals:
-        """Train the next steps of an epoch, as many as take about `SECONDS_PER_CALL`, and return the sums with them.
+        """Train as many of the next steps as take about `SECONDS_PER_CALL`, and return the epoch's updated sums.
 
-        How many that are is learned from the call before, so the first is a single one. The sums do not
-        depend on where an epoch is cut.
+        Their number follows from the time of the previous call; the first call trains one step. The sums do not
+        depend on how an epoch is divided into calls.
 
         Args:
-            done: the sums of this epoch so far; `done.steps` is where it goes on.
+            done: the sums of this epoch so far; training continues after `done.steps` steps.
             epoch: counted from 0.
         """
         wanted = round(SECONDS_PER_CALL / self._seconds_per_step) if self._seconds_per_step else 1
@@ -99,9 +98,9 @@ class CompiledLoop:
         return (step + 1) * self.feed.batch_size > self.feed.examples
 
     def run(self, done: Totals, steps: int, *, first_step: int) -> Totals:
-        """Train `steps` steps; reading the sums back waits for the device.
+        """Train `steps` steps and wait for the device.
 
-        A batch's size is a constant of the compiled loop, so the short one at an epoch's end goes alone.
+        The batch size is a constant of the compiled loop, so a smaller last batch of an epoch gets its own call.
         """
         if self._is_short(done.steps + steps - 1) and steps > 1:
             done = self.run(done, steps - 1, first_step=first_step)
@@ -117,7 +116,7 @@ class CompiledLoop:
         return Totals(float(loss), float(correct), last, done.steps + steps)
 
     def _compiled_steps(self, batch: int) -> Any:
-        """Return the compiled loop for one batch size, whatever the number of steps."""
+        """Return the compiled loop for one batch size and any number of steps."""
         if batch not in self._compiled:
             steps = tf.function(lambda *arguments: self._train_steps(*arguments, batch=batch), autograph=False)
             number = tf.TensorSpec((), tf.int32)
@@ -140,12 +139,12 @@ class CompiledLoop:
         return tf.while_loop(lambda step, *_: step < steps, body, (tf.constant(0), loss, correct))[1:]
 
     def _train_step(self, pixels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """One gradient step; returns the batch's summed loss and its hits."""
+        """Run one gradient step and return the batch's summed loss and its number of hits."""
         batch, variables = targets.shape[0], self.model.trainable_variables
-        shares = min(self.shares, batch)
-        sizes = [batch * (number + 1) // shares - batch * number // shares for number in range(shares)]
-        parts = zip(_split(pixels, sizes), _split(targets, sizes), strict=True)
-        results = [self._gradients(*part, batch, first=number == 0) for number, part in enumerate(parts)]
+        count = min(self.micro_batches, batch)
+        sizes = [batch * (number + 1) // count - batch * number // count for number in range(count)]
+        micro_batches = zip(_split(pixels, sizes), _split(targets, sizes), strict=True)
+        results = [self._gradients(*each, batch, first=number == 0) for number, each in enumerate(micro_batches)]
         gradients, losses, correct = zip(*results, strict=True)
         self.optimizer.apply([_sum(each) for each in zip(*gradients, strict=True)], variables)
         return tf.add_n(losses), tf.add_n(correct)
@@ -153,12 +152,12 @@ class CompiledLoop:
     def _gradients(
         self, pixels: tf.Tensor, targets: tf.Tensor, batch: int, *, first: bool
     ) -> tuple[list[tf.Tensor | None], tf.Tensor, tf.Tensor]:
-        """Return what a share of a batch adds to the gradients of the mean loss, and its summed loss and hits."""
+        """Return a micro-batch's contribution to the gradients of the mean loss, its summed loss and its hits."""
         with fast_kernels(self.model), tf.GradientTape() as tape:
             outputs = self.model(tf.cast(pixels, tf.float32), training=True)
             loss = tf.reduce_sum(self.task.loss(targets, outputs))
             objective = loss / batch
-            if self.model.losses and first:  # weight regularisation, where a model asks for it, once per batch
+            if self.model.losses and first:  # weight regularisation counts once per batch
                 objective += tf.add_n(self.model.losses)
             scaled = self.optimizer.scale_loss(objective)
         gradients = tape.gradient(scaled, [variable.value for variable in self.model.trainable_variables])
@@ -166,10 +165,10 @@ class CompiledLoop:
 
 
 def _split(values: tf.Tensor, sizes: Sequence[int]) -> list[tf.Tensor]:
-    """Cut a batch into parts; the whole is no cut, which a GPU has no kernel for where the values are integers."""
+    """Split a batch into micro-batches. One is returned as it is: a GPU has no kernel to split integers."""
     return [values] if len(sizes) == 1 else tf.split(values, sizes)
 
 
 def _sum(gradients: Sequence[tf.Tensor | None]) -> tf.Tensor | None:
-    """Add up one variable's gradients; a variable that the loss does not depend on has none."""
+    """Add up one variable's gradients; None for a variable that the loss does not depend on."""
     return gradients[0] if len(gradients) == 1 or gradients[0] is None else tf.add_n(gradients)

@@ -1,8 +1,8 @@
-"""From a recipe to a Keras optimizer, with Adam's update as one kernel per variable.
+"""A recipe's Keras optimizer and learning rate schedule, with Adam's update as one kernel per variable.
 
-Keras' own Adam issues about ten small operations per variable. On networks of this size the overhead of
-starting an operation is most of its cost, so the update itself runs as TensorFlow's fused kernel; all that
-Keras wraps around it (clipping, weight decay, averaging, accumulation, loss scaling) stays Keras' own.
+Keras' Adam runs about ten small operations per variable. In small networks the overhead of starting them is most of
+their cost, so the update runs as TensorFlow's fused kernel; everything around it (clipping, weight decay, averaging,
+accumulation, loss scaling) is Keras'.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from zoo.spec import Recipe
 
 
 class FusedAdam(keras.optimizers.Adam):
-    """Keras' Adam with its update step done by one ``ResourceApplyAdam`` per variable.
+    """Keras' Adam with one ``ResourceApplyAdam`` per variable as its update step.
 
-    The arithmetic is Kingma & Ba's as Keras writes it; results agree to float32 rounding. Without `amsgrad`,
-    which the kernel does not know.
+    Results agree with Keras' Adam to float32 rounding. The kernel does not support `amsgrad`.
     """
 
     def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
-        # The step counts from one. These three scalars are the same for every variable: compute them once.
+        # Steps count from one. The powers are the same for every variable, so compute them once.
         step = tf.cast(self.iterations + 1, tf.float32)
         self._beta_powers = tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
         super()._backend_update_step(grads, trainable_variables, learning_rate)
@@ -51,25 +50,25 @@ def make_optimizer(recipe: Recipe, *, total_steps: int) -> keras.optimizers.Opti
 
     Args:
         recipe: its `optimizer`, `schedule` and precision are read.
-        total_steps: batches of the whole run, over which the schedule stretches.
+        total_steps: number of steps in the whole run, the length of the schedule.
 
     Raises:
-        RecipeError: Keras has no such optimizer, or it refuses the options.
+        RecipeError: Keras has no such optimizer, or it rejects the options.
     """
-    asked, options = recipe.optimizer, dict[str, Any]()
-    if asked.weight_averaging:
-        options |= {"use_ema": True, "ema_momentum": asked.weight_averaging}
-    if asked.gradient_accumulation > 1:
-        options["gradient_accumulation_steps"] = asked.gradient_accumulation
-        total_steps //= asked.gradient_accumulation
-    options |= asked.options
-    optimizer_class = _optimizer_class(asked.name)
+    settings, options = recipe.optimizer, dict[str, Any]()
+    if settings.weight_averaging:
+        options |= {"use_ema": True, "ema_momentum": settings.weight_averaging}
+    if settings.gradient_accumulation > 1:
+        options["gradient_accumulation_steps"] = settings.gradient_accumulation
+        total_steps //= settings.gradient_accumulation
+    options |= settings.options
+    optimizer_class = _optimizer_class(settings.name)
     if optimizer_class is keras.optimizers.Adam and not options.get("amsgrad"):
         optimizer_class = FusedAdam
     try:
         optimizer = optimizer_class(learning_rate=make_schedule(recipe, total_steps=total_steps), **options)
     except (TypeError, ValueError) as error:
-        raise RecipeError(f"{asked.name} refuses optimizer_options {options!r}: {error}") from error
+        raise RecipeError(f"{settings.name} refuses optimizer_options {options!r}: {error}") from error
     optimizer = on_one_replica(optimizer)
     if recipe.execution.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
@@ -77,10 +76,10 @@ def make_optimizer(recipe: Recipe, *, total_steps: int) -> keras.optimizers.Opti
 
 
 def on_one_replica(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """Return the optimizer, no longer adding gradients up over replicas, of which zoo's training has one.
+    """Return the optimizer without its sum of gradients over replicas: zoo trains on one.
 
-    For that sum TensorFlow registers a gradient of its own for as long as the process lives, and with it the traced
-    step and every variable that the step uses: each training of a process would leave its weights behind.
+    For that sum TensorFlow registers a custom gradient until the process ends, which keeps the traced step and all its
+    variables alive: every training in a process would leak its weights.
     """
     optimizer._all_reduce_sum_gradients = _unchanged
     return optimizer
@@ -91,10 +90,10 @@ def _unchanged(gradients_and_variables: list[Any]) -> list[Any]:
 
 
 def make_schedule(recipe: Recipe, *, total_steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Return the learning rate over updates: a number if only a callback changes it, else a Keras schedule.
+    """Return the learning rate: a number if it is constant or set by a callback, else a Keras schedule.
 
-    ``one_cycle`` rises linearly from a 25th of the peak over `warmup` of the steps and falls to zero along a
-    cosine (after Smith & Topin 2018, "Super-Convergence"); ``cosine`` only falls.
+    ``one_cycle`` rises linearly from a 25th of the peak for a fraction `warmup` of the steps, then falls to zero along
+    a cosine (after Smith & Topin 2018, "Super-Convergence"); ``cosine`` only falls.
     """
     peak = recipe.optimizer.learning_rate
     if recipe.schedule.name in ("constant", "reduce_on_plateau"):
@@ -111,10 +110,10 @@ def make_schedule(recipe: Recipe, *, total_steps: int) -> float | keras.optimize
 
 
 def swap_averages(optimizer: keras.optimizers.Optimizer) -> bool:
-    """Exchange the weights with their moving averages, where the optimizer keeps some; twice changes nothing.
+    """Swap the weights with their moving averages, if the optimizer keeps any; a second call swaps them back.
 
     Returns:
-        Whether it keeps some.
+        Whether the optimizer keeps averages.
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)  # within loss scaling
     if not getattr(inner, "use_ema", False):
@@ -127,7 +126,7 @@ def swap_averages(optimizer: keras.optimizers.Optimizer) -> bool:
 
 
 def _optimizer_class(name: str) -> type[keras.optimizers.Optimizer]:
-    """Find an optimizer of Keras by its class name, in any case."""
+    """Return Keras' optimizer class of this name, ignoring case."""
     wrappers = {"optimizer", "lossscaleoptimizer"}
     classes = {
         key.lower(): value

@@ -1,9 +1,8 @@
-"""A user's own Keras model, made ready to be trained: raw images in, logits out, whatever it does in between.
+"""Adapts a user's own Keras model for training: raw images in, logits out.
 
-Models are written in many ways: with `Rescaling` inside or without, ending in logits or in softmax, for (28, 28, 1),
-(28, 28) or 784 numbers. What is meant is measured where it can be, by showing the model a few images; where a model
-cannot be trained as it stands, the error says what to change. The user's own object is left as it is; its layers are
-shared.
+Users' models differ: with or without `Rescaling`, ending in logits or softmax, for inputs of (28, 28, 1), (28, 28) or
+784 values. Where possible this is found out by running the model on a few images; if a model cannot be trained as it
+is, the error says what to change. The user's object is not modified, but its layers are shared.
 """
 
 from __future__ import annotations
@@ -28,21 +27,21 @@ from zoo.tasks.measures.probabilities import are_probabilities
 from zoo.training.kernels import calls_replaced
 
 SHRINKS = 16
-"""A model whose first weights see less than this fraction of the spread of raw pixels has scaled them itself:
-1/255 is far below it, and so is mean 0 and deviation 1."""
+"""Factor by which the standard deviation must fall before the first weights, for a model to count as scaling its
+images itself; Rescaling(1/255) and standardisation are far above it."""
 
 LEAST = 1e-7
-"""A probability below this counts as it, as in Keras' own cross-entropy of probabilities."""
+"""Probabilities are clipped from below to this, as in Keras' cross-entropy."""
 
-SHOWN = 16  # images of noise that a model is shown
+SHOWN = 16  # number of noise images
 
 
 @dataclass(frozen=True)
 class OwnModel:
-    """A user's model as it is trained.
+    """A user's model, ready to be trained.
 
-    `network` takes images of the data set's shape and ends in logits (N, classes). `recipe` is the run's, without
-    scaling where the model scales images itself. `cautions` say what was found and done, a sentence or two each.
+    `network` maps images of the data set's shape to logits (N, classes). `recipe` is the run's, without scaling if the
+    model scales images itself. `cautions` describe what was found and changed, in a sentence or two each.
     """
 
     network: keras.Model
@@ -51,17 +50,17 @@ class OwnModel:
 
 
 def adopt(network: keras.Model, recipe: Recipe, data: Dataset, *, keep_scaling: bool = False) -> OwnModel:
-    """Hold a user's own model against the data and the recipe, and make it ready.
+    """Check a user's own model against the data and the recipe, and adapt it for training.
 
     Args:
-        network: of one input and one output, symbolic or a Sequential that is not built yet.
+        network: a functional model with one input and one output, or a Sequential, built or not.
         recipe: how it is to be trained.
-        data: on what.
-        keep_scaling: the recipe's scaling was asked for, or a run is continued with it.
+        data: the data to train on.
+        keep_scaling: keep the recipe's scaling, because the user asked for it or a run is resumed.
 
     Raises:
         ModelError: its inputs or outputs do not fit the images or classes, or it cannot be saved.
-        RecipeError: the recipe asks for options, or a precision, that an already built model cannot be given.
+        RecipeError: the recipe sets model options or a precision, which a built model cannot change.
     """
     graph = _as_graph(network, data)
     _check_shapes(graph, data)
@@ -90,7 +89,7 @@ def adopt(network: keras.Model, recipe: Recipe, data: Dataset, *, keep_scaling: 
 
 
 def _scaling(name: str, layer: str | None, recipe: Recipe, keep: bool) -> tuple[Recipe, list[str]]:
-    """Return the recipe without its scaling where the model scales images before `layer`, unless it is to be kept."""
+    """Return the recipe, without its scaling if the model scales images before `layer` and `keep` is not set."""
     if layer is None or recipe.data.scaling == "none":
         return recipe, []
     if keep:
@@ -148,12 +147,12 @@ def _check_shapes(graph: keras.Model, data: Dataset) -> None:
 
 
 def takes_reshaped(takes: tuple[int | None, ...], image_shape: tuple[int, int, int]) -> bool:
-    """Whether an input holds an image's numbers in their order: without its one channel, or flat."""
+    """Whether a model's input is a reshaped image: flat, or without its single channel."""
     return takes == (math.prod(image_shape),) or (image_shape[2] == 1 and takes == image_shape[:2])
 
 
 def with_image_input(graph: keras.Model, image_shape: tuple[int, int, int]) -> keras.Model:
-    """Return the model for images (N, H, W, C), whatever shape of them it takes itself."""
+    """Return the model with an input of (N, H, W, C), reshaped to its own if that differs."""
     if len(graph.input_shape) == 4:
         return graph
     image = keras.Input(image_shape, name="image")
@@ -172,12 +171,12 @@ def _check_recipe(graph: keras.Model, recipe: Recipe) -> None:
 
 
 def _shown_noise(graph: keras.Model, data: Dataset) -> tuple[str, bool, np.ndarray]:
-    """Show the model noise of 0..255, as its input takes it, and look on.
+    """Run the model on noise of 0..255, to see whether it scales images and what it returns.
 
-    So it does not matter how it is written: with Rescaling, Normalization or arithmetic, in one graph or several.
+    This works however the scaling is written: as Rescaling, Normalization or arithmetic, in one graph or several.
 
     Returns:
-        The first layer with weights; whether what reaches it is scaled down already; and the outputs (N, classes).
+        The first layer with weights; whether its input is already scaled down; and the outputs (N, classes).
 
     Raises:
         ModelError: the model fails.
@@ -199,7 +198,7 @@ def _shown_noise(graph: keras.Model, data: Dataset) -> tuple[str, bool, np.ndarr
 
 @contextlib.contextmanager
 def _watched(graph: keras.Model, reached: list[tuple[str, np.ndarray]]) -> Iterator[None]:
-    """Note what reaches each layer with weights of its own. Those of a Normalization are statistics, no weights."""
+    """Record the input of each layer with weights. A Normalization has only statistics, so it does not count."""
 
     def watch(layer: keras.Layer, *arguments: Any, **options: Any) -> Any:
         inputs = [*arguments, *options.values()][0]
@@ -220,7 +219,7 @@ def _as_array(tensor: Any) -> np.ndarray:
 
 
 def _end_of(graph: keras.Model) -> str:
-    """Return what the model ends in: the name of its last activation, or else of its last operation."""
+    """Return the name of the model's last activation, or else of its last operation."""
     operation = graph.outputs[0]._keras_history.operation
     while isinstance(operation, keras.Model) and operation.outputs:
         operation = operation.outputs[0]._keras_history.operation
@@ -229,14 +228,14 @@ def _end_of(graph: keras.Model) -> str:
 
 
 def _with_logarithm(graph: keras.Model) -> keras.Model:
-    """Return the model with the logarithms of its probabilities for outputs: softmax turns them into these again."""
+    """Return a model whose outputs are the log-probabilities; softmax maps them back to the probabilities."""
     probabilities = keras.ops.cast(graph.outputs[0], "float32")
     logits = keras.ops.log(keras.ops.maximum(probabilities, LEAST))
     return keras.Model(graph.inputs[0], logits, name=graph.name)
 
 
 def _foreign_layers(graph: keras.Model) -> list[str]:
-    """Say of layers that are neither Keras' nor zoo's, nor of the plugin with a model of this name, what they cost."""
+    """Warn about layers that come neither from Keras, nor from zoo, nor from the plugin that has this model."""
     known = {"keras", "zoo"}
     with contextlib.suppress(ZooError):
         known.add(registry.get(graph.name).builder.__module__.partition(".")[0])
@@ -252,6 +251,6 @@ def _foreign_layers(graph: keras.Model) -> list[str]:
 
 
 def _in_brief(error: Exception) -> str:
-    """Return what went wrong in one line, without the colours that Keras puts into it."""
+    """Return an error's message in one line, without Keras' colour codes."""
     words = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
     return (words[:200] or type(error).__name__).rstrip(".") + "."

@@ -1,4 +1,4 @@
-"""What a run is before it starts: the model, the recipe and the data, enough to do it again or to go on with it."""
+"""The plan of a training run: its model, recipe and data, for a new run or one that is resumed."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ OWN = Origin("yours")
 
 @dataclass(frozen=True)
 class Plan:
-    """A run that can be started.
+    """Everything that is needed to start a run.
 
-    `network` is the user's own ``keras.Model``, or None for a spec's. `recipe_name` is "custom" for a `Recipe` that
-    was passed as such. `keep_scaling`: the recipe's scaling was asked for, also of a network that scales images itself.
-    `class_names` are those that a run which is continued was begun with.
+    `network` is the user's own ``keras.Model``, or None to build the spec's. `recipe_name` is "custom" for a `Recipe`
+    object. `keep_scaling`: scale images as the recipe says, even if the network scales them itself. `class_names` are
+    those of the original run, if this one resumes it.
     """
 
     spec: ModelSpec
@@ -47,12 +47,12 @@ class Plan:
     class_names: tuple[str, ...] = ()
 
     def load_data(self, dataset: Dataset | None, announce: Callable[[str], None] | None) -> Dataset:
-        """Return the data to train on: `dataset` where it was passed, else what the recipe names."""
+        """Return the data to train on: `dataset` if given, else the recipe's."""
         data = dataset or load_dataset(self.recipe.data.dataset, data_dir=self.data_dir, announce=announce)
         return data.with_classes_of(self.class_names) if self.class_names else data
 
     def to_dict(self) -> RunDocument:
-        """Return what ``run.json`` and a checkpoint say about what is trained, and how."""
+        """Return the fields of ``run.json`` and of a checkpoint that describe model, recipe and data."""
         return {
             "schema": SCHEMA,
             "model": self.spec.name,
@@ -81,12 +81,12 @@ def plan_run(
     Args:
         model: a registered name, a spec, or a network of the user's own.
         recipe: the name of one of the model's recipes, or a `Recipe`; ``default`` if not given.
-        overrides: fields of the recipe that are to be otherwise.
+        overrides: recipe settings to change.
         data_dir: a folder of files to read the dataset from.
         settings: further fields of the `Plan`.
 
     Raises:
-        ZooError: a name or a value is not what it must be.
+        ZooError: a name is unknown or a value is invalid.
     """
     spec = spec_of_model(model)
     name = recipe if isinstance(recipe, str) else "default" if recipe is None else "custom"
@@ -104,11 +104,11 @@ def plan_run(
 
 
 def plan_again(checkpoint: Checkpoint, model: str | ModelSpec | keras.Model | None) -> Plan:
-    """Return the plan of a run that is continued.
+    """Return the plan of a run that is resumed.
 
     Args:
-        checkpoint: of the run.
-        model: None for the run's own; a network of the user's own must be passed again.
+        checkpoint: the run's checkpoint.
+        model: None for the run's model; a user's own network must be passed again.
 
     Raises:
         RunError: the run trains another model.
@@ -135,14 +135,14 @@ def plan_again(checkpoint: Checkpoint, model: str | ModelSpec | keras.Model | No
 
 
 def refuse_finished(folder: Path, epochs: int | None = None) -> None:
-    """Say how to get more epochs out of a run that is finished: it cannot be continued.
+    """Reject a finished run, and say how to train for more epochs instead.
 
-    A learning rate's schedule, an average of weights and an optimizer's memory end with a run. What goes on after them
-    is another training, and has a record of its own.
+    The learning rate schedule, weight averages and optimizer state end with a run. Training further is a new run with
+    a record of its own.
 
     Args:
-        folder: of any run.
-        epochs: that were asked for, if any were.
+        folder: a run folder.
+        epochs: number of epochs requested, if any.
 
     Raises:
         RunError: the run is finished.
@@ -173,7 +173,7 @@ def refuse_finished(folder: Path, epochs: int | None = None) -> None:
 
 
 def refuse_changes(given: Mapping[str, Any]) -> None:
-    """Raise `RecipeError` for what cannot be chosen again when a run is continued."""
+    """Raise `RecipeError` for options that cannot be changed when a run is resumed."""
     changed = [name for name, value in given.items() if value not in (None, False)]
     if changed:
         raise RecipeError(
@@ -183,33 +183,32 @@ def refuse_changes(given: Mapping[str, Any]) -> None:
 
 
 def check_same_data(checkpoint: Checkpoint, data: Dataset) -> None:
-    """Refuse to go on with other images than the run was begun with.
+    """Check that a resumed run gets the data that it was started with.
 
     Raises:
-        RunError: with the part that differs.
+        RunError: naming the array that differs.
     """
     then = checkpoint.document["environment"].get("data_digests", {})
-    for part, digest in data.digests.items():
-        if part in then and then[part] != digest:
+    for array, digest in data.digests.items():
+        if array in then and then[array] != digest:
             raise RunError(
-                f"The run was begun with other data: {data.name}'s {part.replace('_', ' ')} have changed "
-                f"(SHA-256 {digest}, then {then[part]}). Bring the same files back, or train anew."
+                f"The run was begun with other data: {data.name}'s {array.replace('_', ' ')} have changed "
+                f"(SHA-256 {digest}, then {then[array]}). Bring the same files back, or train anew."
             )
 
 
 def cautions(plan: Plan, preprocessing: Preprocessing) -> list[str]:
-    """Return what a user should know before this training starts, one sentence each."""
-    lines = []
-    if plan.recipe.augmentation.flip != "none" and preprocessing.kind == "digit":
-        lines.append(
-            f"flip={plan.recipe.augmentation.flip} mirrors digits: a mirrored 2 is no 2, and a 6 upside down is a 9. "
-            "Expect a worse model."
-        )
-    return lines
+    """Return warnings to show before training starts."""
+    if plan.recipe.augmentation.flip == "none" or preprocessing.kind != "digit":
+        return []
+    return [
+        f"flip={plan.recipe.augmentation.flip} mirrors digits: a mirrored 2 is not a 2, and a 6 upside down is a 9. "
+        "Expect a worse model."
+    ]
 
 
 def spec_of_model(model: str | ModelSpec | keras.Model) -> ModelSpec:
-    """Return the spec of a name; a model of the user's own gets one with its name alone."""
+    """Return the spec of a model name; for a user's own model, one that holds only its name."""
     if isinstance(model, ModelSpec):
         return model
     if isinstance(model, str):

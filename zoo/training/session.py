@@ -1,4 +1,4 @@
-"""One model on one device with its data: what a run fits and measures."""
+"""A session puts a model, its data and its optimizer on a device, and fits and evaluates the model."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ class Splits:
 
 
 def split(data: Dataset, recipe: Recipe, limit: int | None = None) -> Splits:
-    """Choose the training images by a seeded shuffle, then hold out the recipe's share for validation.
+    """Choose the training images by a seeded shuffle, then hold out the recipe's fraction for validation.
 
-    A data set that has validation images of its own gives these instead, all of them, whatever the share.
+    If the data set has its own validation images, all of them are used instead, whatever the fraction.
 
     Raises:
-        RecipeError: fewer than one image would be left on either side.
+        RecipeError: the training or the validation images would be empty.
     """
     available = len(data.train)
     count = available if limit is None else min(limit, available)
     if count < 1:
         raise RecipeError(f"limit must be at least 1, received {limit}. Pass for example 1000.")
     own = data.validation if recipe.validation.split else None
-    share = 0.0 if own else recipe.validation.split
-    if count == available and not share:
+    fraction = 0.0 if own else recipe.validation.split
+    if count == available and not fraction:
         return Splits(data.train, own, data.test)
     order = np.random.default_rng([recipe.seed, available]).permutation(available)[:count]
-    held_out = round(share * count)
-    if share and not 1 <= held_out < count:
+    held_out = round(fraction * count)
+    if fraction and not 1 <= held_out < count:
         raise RecipeError(
             f"validation_split {recipe.validation.split} of {count} images leaves {held_out} to validate with "
             f"and {count - held_out} to train with. Change --validation-split or --limit."
@@ -68,19 +68,19 @@ def split(data: Dataset, recipe: Recipe, limit: int | None = None) -> Splits:
 
 
 class Session:
-    """One model on one device with its data, put together from a recipe: what `train` drives and benchmarks time.
+    """A model on a device with its data, set up by a recipe; `train` runs it and benchmarks time it.
 
     Args:
-        spec: of the model; a plugin's is built behind its guard.
-        recipe: how it is trained.
-        placement: where.
-        data: what on.
-        limit: train on so many images of a seeded shuffle.
-        network: the user's own ``keras.Model``, in place of the spec's.
-        keep_scaling: scale images as the recipe says, also for a network of the user's own that scales them itself.
+        spec: the model's; a plugin's builder is called behind its guard.
+        recipe: how to train.
+        placement: device, precision and threads.
+        data: the data to train and test on.
+        limit: number of training images, taken from a seeded shuffle.
+        network: the user's own ``keras.Model``, instead of the spec's.
+        keep_scaling: scale images as the recipe says, even if the user's own network scales them itself.
 
     Raises:
-        ZooError: the recipe, the model and the data do not go together.
+        ZooError: recipe, model and data do not fit together.
     """
 
     def __init__(
@@ -98,9 +98,9 @@ class Session:
         self.cautions: tuple[str, ...] = ()
         self.history: list[dict[str, float]] = []
         self.timing: dict[str, float] = {"train_s": 0.0}
-        self.epoch, self.totals = 0, Totals()  # finished epochs; the sums of the one that is under way
-        self.learning_rate = 0.0  # with which that epoch began
-        self._stopped = False  # a callback had ended the training when the checkpoint was taken
+        self.epoch, self.totals = 0, Totals()  # finished epochs; the sums of the current one
+        self.learning_rate = 0.0  # at the start of the current epoch
+        self._stopped = False  # a callback had stopped training when the checkpoint was written
         self.device = tf.device(placement.tensorflow_device)
         began = time.perf_counter()
         self.splits = split(data, recipe, limit)
@@ -143,17 +143,16 @@ class Session:
         keep: Callable[[Session], None] | None = None,
         states: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Run the epochs that are left under an ordinary Keras callback list, and keep their record.
+        """Train the remaining epochs with Keras callbacks, and record their history.
 
         Args:
-            callbacks: told of every epoch, and of the steps of each compiled call as if they were one batch.
+            callbacks: called for every epoch; a compiled call of several steps counts as one batch.
             show: show progress.
-            keep: called before the first epoch, after each, and when Ctrl-C has been heard; what it sees is
-                what `restore` takes.
-            states: what the callbacks remember, where this goes on from a checkpoint.
+            keep: called before the first epoch, after each, and on Ctrl-C, to write a checkpoint.
+            states: the callbacks' states, when resuming from a checkpoint.
 
         Raises:
-            TrainingInterrupted: Ctrl-C was pressed; `keep` has been called.
+            TrainingInterrupted: on Ctrl-C, after `keep`.
         """
         with self.device, Interruption() as interruption:
             self.timing["first_call_s"] = self.timing.get("first_call_s", 0.0) + self.loop.warm_up()
@@ -180,7 +179,7 @@ class Session:
             self.timing["images_per_s"] = self.timing.pop("images") / self.timing["train_s"]
 
     def _run_epoch(self, watchers: keras.callbacks.CallbackList, interruption: Interruption) -> None:
-        """Train once over the data, or from where it was stopped to the end, and measure the validation images."""
+        """Train one epoch, or the rest of it, and evaluate the validation images."""
         watchers.on_epoch_begin(self.epoch)
         if not self.totals.steps:
             self.learning_rate = float(self.optimizer.learning_rate)
@@ -188,7 +187,7 @@ class Session:
         if interruption.requested and self.totals.steps < self.loop.steps:
             return
         logs = self.totals.logs()
-        swap_averages(self.optimizer)  # what is measured, and seen by callbacks, are the averages
+        swap_averages(self.optimizer)  # validation and callbacks see the averages
         if self.recipe.validates:
             logs |= self.loop.evaluate(self.test if self.held_out is None else self.held_out).logs("val_")
         logs |= {"learning_rate": self.learning_rate, "seconds": seconds, "images_per_s": images / seconds}
@@ -198,7 +197,7 @@ class Session:
         self.epoch, self.totals = self.epoch + 1, Totals()
 
     def _train_steps(self, watchers: keras.callbacks.CallbackList, interruption: Interruption) -> tuple[float, int]:
-        """Train call after call; return the seconds and the images of this epoch since it was begun or continued."""
+        """Train to the end of the epoch; return the seconds and the number of images since it started or resumed."""
         self.loop.feed.begin(self.epoch, self.totals.steps)
         first = self.totals.examples
         synchronize()
@@ -219,7 +218,7 @@ class Session:
         return seconds, images
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go to where the checkpoint was taken; call it before `fit`."""
+        """Restore a checkpoint; call it before `fit`."""
         with self.device:
             checkpoint.restore(self.loop.variables)
         self.epoch, self.totals = checkpoint.epoch, Totals(**checkpoint.totals)
@@ -228,7 +227,7 @@ class Session:
         self._stopped = checkpoint.stopped
 
     def checkpoint(self, document: RunDocument, callbacks: Sequence[keras.callbacks.Callback]) -> Checkpoint:
-        """Return where the training stands."""
+        """Return the current state of the training."""
         names, values = names_and_values(self.loop.variables)
         return Checkpoint(
             document=document,
@@ -244,9 +243,9 @@ class Session:
         )
 
     def finished(self) -> keras.Model:
-        """Return the model as it is saved and measured: with the weights that it has now, computing in float32.
+        """Return the model as it is saved and evaluated: in float32, with the current weights.
 
-        One that trains in float32 is that model. Else there is a copy, built when first asked for.
+        A model trained in float32 is returned itself, any other as a copy, which is built once.
         """
         with self.device:
             finished = self._in_float32
@@ -259,7 +258,7 @@ class Session:
         return in_float32(self.model, tf.cast(self.test.images[:1], tf.float32))
 
     def measure(self) -> dict[str, float]:
-        """Measure the finished model: on validation where there is one, and once on the test set."""
+        """Evaluate the finished model on the validation images, if any, and on the test set."""
         metrics: dict[str, float] = {}
         began = time.perf_counter()
         model, evaluate = self.finished(), self.loop.evaluate
@@ -275,7 +274,7 @@ class Session:
         return metrics
 
     def _watchers(self, callbacks: Sequence[keras.callbacks.Callback]) -> keras.callbacks.CallbackList:
-        """Return the list that Keras itself would make, its model told whether the training has ended already."""
+        """Return Keras' callback list; its model knows if a callback had already stopped the training."""
         watchers = keras.callbacks.CallbackList(
             list(callbacks), model=self.model, epochs=self.recipe.schedule.epochs, steps=self.loop.steps, verbose=0
         )
@@ -283,7 +282,7 @@ class Session:
         return watchers
 
     def _compile_for_callbacks(self) -> None:
-        """Give callbacks the compiled model they expect, metric names included."""
+        """Compile the model, as callbacks expect, and build its metrics."""
         self.model.compile(
             optimizer=self.optimizer,
             loss=self.loop.task.keras_loss(),
@@ -308,7 +307,7 @@ def _targets_and_outputs(model: keras.Model, examples: Resident, batch: int) -> 
 
 
 def check_model_options(recipe: Recipe) -> None:
-    """Raise `RecipeError` for a model option that is decided elsewhere."""
+    """Raise `RecipeError` for a model option that a recipe cannot set."""
     if recipe.model.options.get("features") is True:
         raise RecipeError("with features=True a model returns maps, not classes: it cannot be trained. Remove it.")
     for name in ("input_shape", "num_classes", "precision", "spec"):
@@ -319,7 +318,7 @@ def check_model_options(recipe: Recipe) -> None:
 
 
 def with_scaling(network: keras.Model, recipe: Recipe, images: np.ndarray, *, name: str) -> keras.Model:
-    """Put the recipe's scaling in front of a network, so that what is saved takes raw 0..255 images."""
+    """Put the recipe's scaling in front of a network, so that the saved model takes raw 0..255 images."""
     if recipe.data.scaling == "none":
         return network
     if recipe.data.scaling == "unit":
@@ -334,7 +333,7 @@ def with_scaling(network: keras.Model, recipe: Recipe, images: np.ndarray, *, na
 
 
 def with_one_output(learner: keras.Model) -> keras.Model:
-    """Return the model of the same layers without the auxiliary outputs, which only training wants."""
+    """Return the model without its auxiliary outputs, which only training needs."""
     if len(learner.outputs) == 1:
         return learner
     return keras.Model(learner.inputs, learner.outputs[0], name=learner.name)

@@ -1,4 +1,4 @@
-"""The run: from a model and a recipe to a trained network, its record and its folder."""
+"""Training runs: `train` turns a model and a recipe into a trained model in a run folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from zoo.runs.folder import find_run, model_loader, run_folder, save_model, writ
 from zoo.spec import ModelSpec, Recipe, Run, RunDocument
 from zoo.spec.recipe import plain
 from zoo.tasks import task_of
-from zoo.training.callbacks import check_callbacks, forgetful, recipe_callbacks, selected_epoch
+from zoo.training.callbacks import check_callbacks, recipe_callbacks, selected_epoch, without_saved_state
 from zoo.training.checkpoint import Checkpoint
 from zoo.training.checkpoint import read as read_checkpoint
 from zoo.training.checkpoint import remove as remove_checkpoint
@@ -58,7 +58,7 @@ def train(
         dataset: a dataset's name or a loaded `Dataset`; the recipe's own if not given.
         data_dir: a folder of files to read the dataset from.
         recipe: the name of one of the model's recipes, or a `Recipe`; ``default`` if not given.
-        seed: of weights, order, augmentation and dropout; the recipe's own if not given.
+        seed: for weights, shuffling, augmentation and dropout; the recipe's own if not given.
         limit: train on the first so many images of a seeded shuffle; the test set stays whole.
         device: auto, cpu, gpu or gpu:N.
         deterministic: the same seed gives the same bits.
@@ -76,8 +76,8 @@ def train(
         The `Run`, its files written.
 
     Raises:
-        ZooError: a name, value, file or device is not what it must be. See `zoo.errors`.
-        TrainingInterrupted: Ctrl-C (a KeyboardInterrupt); what was trained is saved, `resume` continues it.
+        ZooError: a name, value, file or device is invalid. See `zoo.errors`.
+        TrainingInterrupted: on Ctrl-C (a KeyboardInterrupt); the state is saved, and `resume` continues from it.
     """
     began = time.perf_counter()
     loaded = dataset if isinstance(dataset, Dataset) else None
@@ -103,7 +103,7 @@ def train(
 
 
 class _Execution:
-    """The execution of a run: from its plan, or from where it was stopped, to its files."""
+    """Executes a plan, from the start or from a checkpoint, and writes the run folder."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class _Execution:
         self.callbacks = [*own, *callbacks]
 
     def run(self, loaded: Dataset | None, *, show: bool) -> Run:
-        """Train, measure, write."""
+        """Train, evaluate, and write the run."""
         data_began = time.perf_counter()
         data = self.plan.load_data(loaded, self.announce)
         recipe = self.plan.recipe.override(dataset=data.name)
@@ -150,20 +150,20 @@ class _Execution:
             **_circumstances(plan.spec, self.placement, data, session.splits),
         }
         if self.checkpoint is not None:
-            self._go_back(session, data)
+            self._restore(session, data)
         session.timing["data_s"] = session.timing.get("data_s", 0.0) + data_s
         self._earlier_s = session.timing.get("total_s", 0.0)
         states = self.checkpoint.states if self.checkpoint else ()
         try:
-            session.fit(self.callbacks, show=show, keep=self._keep, states=states)
+            session.fit(self.callbacks, show=show, keep=self._write_checkpoint, states=states)
             return self._finish(session)
         except TrainingInterrupted:
             raise TrainingInterrupted(f"{_how_far(session)} {self._continue()}") from None
         except KeyboardInterrupt:  # a second Ctrl-C, or one while results are written: the last checkpoint is there
             raise TrainingInterrupted(f"Interrupted. {self._continue()}") from None
 
-    def _go_back(self, session: Session, data: Dataset) -> None:
-        """Put a new session where the checkpoint was taken, and say what is not as it was then."""
+    def _restore(self, session: Session, data: Dataset) -> None:
+        """Restore the checkpoint, and announce what has changed since it was written."""
         assert self.checkpoint is not None
         check_same_data(self.checkpoint, data)
         session.restore(self.checkpoint)
@@ -173,11 +173,10 @@ class _Execution:
             if then["environment"].get(name) != now["environment"][name]:
                 was, is_now = then["environment"].get(name), now["environment"][name]
                 self.announce(f"The run was begun with {name} {was}, and is continued with {is_now}: bits may differ.")
-        for name in forgetful(self.callbacks):
+        for name in without_saved_state(self.callbacks):
             self.announce(f"{name} begins anew: it has no get_state() and set_state(state) to continue by.")
 
-    def _keep(self, session: Session) -> None:
-        """Write a checkpoint."""
+    def _write_checkpoint(self, session: Session) -> None:
         session.timing["total_s"] = self._earlier_s + time.perf_counter() - self.began
         session.checkpoint(self.document, self.callbacks).write(self.folder)
 
@@ -188,7 +187,7 @@ class _Execution:
         return f"Continue: zoo train --resume {shlex.quote(str(self.folder))}"
 
     def _finish(self, session: Session) -> Run:
-        """Measure the trained model, and write its record in place of the checkpoint."""
+        """Evaluate the trained model, write the run, and remove the checkpoint."""
         metrics = session.measure()
         session.timing["total_s"] = self._earlier_s + time.perf_counter() - self.began
         if not np.isfinite(session.history[-1]["loss"]):
@@ -203,7 +202,7 @@ class _Execution:
         }
         load = model_loader(self.folder, self.document)
         run = Run(folder=self.folder, document=plain(self.document), recipe=session.recipe, load=load)
-        vars(run)["model"] = session.finished()  # it need not be read back
+        vars(run)["model"] = session.finished()  # so that it is not read back from disk
         write_run(run)
         remove_checkpoint(self.folder)
         return run
@@ -217,11 +216,11 @@ def _how_far(session: Session) -> str:
 
 
 def _circumstances(spec: ModelSpec, placement: Placement, data: Dataset, splits: Splits) -> RunDocument:
-    """On what it runs, with which data."""
+    """Return the fields of ``run.json`` about device, data and environment."""
     return {
         **plain(placement),
         "class_names": data.class_names,
-        "images": {name: 0 if part is None else len(part) for name, part in vars(splits).items()},
+        "images": {name: 0 if images is None else len(images) for name, images in vars(splits).items()},
         "environment": {
             **environment(),
             "model_origin": str(spec.origin),
@@ -232,7 +231,7 @@ def _circumstances(spec: ModelSpec, placement: Placement, data: Dataset, splits:
 
 
 def train_job(*, recipe: str | Recipe | Mapping[str, Any] | None = None, **arguments: Any) -> dict[str, Any]:
-    """Do the job called train: `train` with a recipe that may be a dictionary. Returns the run's document."""
+    """The job "train": like `train`, with a recipe that may be a dictionary. Returns the run's document."""
     recipe = Recipe.from_dict(recipe) if isinstance(recipe, Mapping) else recipe
     return train(recipe=recipe, **arguments).to_dict()
 
@@ -246,14 +245,14 @@ def train_seeds(
     executor: Executor | None = None,
     **arguments: Any,
 ) -> dict[str, Any]:
-    """Train `seeds` times with consecutive seeds and summarise.
+    """Train `seeds` times with consecutive seeds and summarise the results.
 
     Args:
-        seeds: how many runs, at least one.
-        seed: the first of them.
+        seeds: number of runs, at least one.
+        seed: the first seed.
         output: a folder that holds one run folder per seed, ``s<seed>``.
-        executor: where they are trained; here, one after the other, if not given. Another takes arguments that are
-            plain data only, and no `announce`.
+        executor: runs the trainings; by default one after the other in this process. Any other takes only arguments
+            that can be serialised, and no `announce`.
         arguments: as for `train`.
 
     Returns:

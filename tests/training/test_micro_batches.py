@@ -1,4 +1,4 @@
-"""A batch computed in shares, side by side: the same gradients as Keras', and only where that is so."""
+"""Batches split into micro-batches: the same gradients as Keras, and only for models where that holds."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ from zoo.spec import Recipe
 from zoo.training.devices import place
 from zoo.training.input_pipeline import ResidentFeed
 from zoo.training.loop import CompiledLoop
+from zoo.training.micro_batches import micro_batches_of, side_by_side
 from zoo.training.optimizers import make_optimizer
 from zoo.training.session import split, with_scaling
-from zoo.training.shares import shares_of, side_by_side
 
 
-def _loop(name: str, data, shares: int, **options) -> CompiledLoop:
-    """The compiled loop of a model with the same weights each time, its batches divided into so many shares."""
+def _loop(name: str, data, micro_batches: int, **options) -> CompiledLoop:
+    """The compiled loop of a model with the same weights each time, its batches split into this many micro-batches."""
     from zoo.tasks.classification import Classification
 
     keras.utils.set_random_seed(0)
-    recipe = Recipe(shares=shares, batch_size=50, optimizer="sgd", learning_rate=1.0, model_options=options)
+    recipe = Recipe(
+        micro_batches=micro_batches, batch_size=50, optimizer="sgd", learning_rate=1.0, model_options=options
+    )
     parts = split(data, recipe)
     network = registry.create(name, **options)
     model = with_scaling(network, recipe, parts.train.images, name=name)
@@ -40,11 +42,11 @@ def _loop(name: str, data, shares: int, **options) -> CompiledLoop:
 
 
 @pytest.mark.parametrize("name", ["mlp", "lenet5", "simple_cnn"])
-@pytest.mark.parametrize("shares", [1, 2, 3])
-def test_gradients_are_kerass(name, shares, tiny_digits):
+@pytest.mark.parametrize("micro_batches", [1, 2, 3])
+def test_gradients_are_kerass(name, micro_batches, tiny_digits):
     """The gradients of one batch by Keras' own model, loss and tape, to 1e-5 in float32."""
     options = {"dropout": 0.0} if name == "mlp" else {}
-    loop = _loop(name, tiny_digits, shares, **options)
+    loop = _loop(name, tiny_digits, micro_batches, **options)
     pixels, labels = tf.constant(tiny_digits.train.images[:50]), tf.constant(tiny_digits.train.labels[:50])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     with tf.GradientTape() as tape:
@@ -82,7 +84,7 @@ class _Foreign(keras.layers.Layer):
 
 
 @pytest.mark.parametrize(
-    ("layer", "shares"),
+    ("layer", "micro_batches"),
     [
         (keras.layers.Conv2D(2, 3), 2),
         (keras.layers.Dropout(0.5), 2),
@@ -93,12 +95,12 @@ class _Foreign(keras.layers.Layer):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_only_networks_whose_images_are_alone_are_divided(layer, shares):
-    """By itself; a recipe that says how many shares there are gets them."""
+def test_only_models_that_treat_images_independently_are_split(layer, micro_batches):
+    """A number of micro-batches in the recipe overrides this."""
     model = _model(layer)
-    assert shares_of(model, Recipe(), 2) == shares
-    assert shares_of(keras.Sequential([keras.layers.Input((8, 8, 1)), model]), Recipe(), 2) == shares
-    assert shares_of(model, Recipe(shares=3), 2) == 3
+    assert micro_batches_of(model, Recipe(), 2) == micro_batches
+    assert micro_batches_of(keras.Sequential([keras.layers.Input((8, 8, 1)), model]), Recipe(), 2) == micro_batches
+    assert micro_batches_of(model, Recipe(micro_batches=3), 2) == 3
 
 
 @pytest.mark.parametrize(
@@ -111,8 +113,8 @@ def test_only_networks_whose_images_are_alone_are_divided(layer, shares):
         ({"cores": 2, "intra_op": 1, "inter_op": 1}, 1),
     ],
 )
-def test_as_many_shares_as_the_cores_can_work_on(threads, expected):
-    """An operation takes its threads; what is left of the cores works on other shares, up to four."""
+def test_as_many_micro_batches_as_run_in_parallel(threads, expected):
+    """The cores divided by the threads per operation, at most four."""
     assert side_by_side(threads) == expected
 
 
@@ -125,7 +127,7 @@ from zoo.training.devices import place
 if sys.argv[2] == "running":
     tf.constant(1) + 1
 spec = registry.get(sys.argv[1])
-recipe = Recipe(shares=int(sys.argv[3]))
+recipe = Recipe(micro_batches=int(sys.argv[3]))
 placement = place(recipe, device="cpu", training=spec)
 print(json.dumps([placement.threads, placement.side_by_side]))
 """
@@ -133,7 +135,7 @@ print(json.dumps([placement.threads, placement.side_by_side]))
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="takes two cores")
 @pytest.mark.parametrize(
-    ("model", "state", "shares", "chosen", "intra_op"),
+    ("model", "state", "micro_batches", "chosen", "intra_op"),
     [
         ("lenet5", "fresh", 0, {}, "shared"),
         ("lenet5", "running", 0, {}, "all"),
@@ -141,10 +143,10 @@ print(json.dumps([placement.threads, placement.side_by_side]))
         ("lenet5", "fresh", 0, {"TF_NUM_INTRAOP_THREADS": "2"}, "two"),
     ],
 )
-def test_threads_are_laid_out_before_tensorflow_runs(model, state, shares, chosen, intra_op):
-    """In a fresh process; not where TensorFlow is running already, one share is asked for, or the user has chosen."""
+def test_threads_are_laid_out_before_tensorflow_runs(model, state, micro_batches, chosen, intra_op):
+    """In a fresh process; not if TensorFlow is running, with one micro-batch, or if the user has set the number."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **chosen}
-    command = [sys.executable, "-c", PROGRAM, model, state, str(shares)]
+    command = [sys.executable, "-c", PROGRAM, model, state, str(micro_batches)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     threads, together = json.loads(done.stdout)
     cores = threads["cores"]
