@@ -15,7 +15,7 @@ class ZooError(Exception):
 
 
 class UnknownNameError(ZooError, LookupError):
-    """A model, recipe, dataset or option name that nothing has."""
+    """There is no model, recipe, dataset or option of this name."""
 
 
 class DuplicateModelError(ZooError, ValueError):
@@ -23,15 +23,15 @@ class DuplicateModelError(ZooError, ValueError):
 
 
 class PluginError(ZooError):
-    """A plugin could not be read, imported, or did not provide what its entry point promises."""
+    """A plugin cannot be read or imported, or does not provide what its entry point declares."""
 
 
 class ModelError(ZooError, ValueError):
-    """A builder cannot make what it was asked for (input too small, wrong number of classes)."""
+    """A model cannot be built as requested (input too small, wrong number of classes)."""
 
 
 class RecipeError(ZooError, ValueError):
-    """A recipe holds a value, or a combination of values, that cannot be trained with."""
+    """A recipe has an invalid value or combination of values."""
 
 
 class DataError(ZooError):
@@ -39,7 +39,7 @@ class DataError(ZooError):
 
 
 class DigestError(DataError):
-    """Bytes differ from the published SHA-256. They are never trained on."""
+    """Data does not match its published SHA-256; it is never used."""
 
 
 class DeviceError(ZooError):
@@ -51,7 +51,7 @@ class RunError(ZooError):
 
 
 class ImageError(ZooError):
-    """An image file cannot be read as an image, or has the name of no kind that can be written."""
+    """An image file cannot be read, or has a suffix of no format that can be written."""
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -1,10 +1,10 @@
-"""Imports that wait until they are needed.
+"""Lazy imports of Keras, TensorFlow and NumPy, and of a package's own names.
 
-``from zoo.lazy import keras`` costs nothing, and `exports` lets a package offer names without importing the
-modules that they live in. Listing models imports every model file, and importing TensorFlow takes seconds.
+``from zoo.lazy import keras`` costs nothing, and `exports` lets a package export names without importing their
+modules. Listing models imports every model file, and importing TensorFlow takes seconds.
 
-The usual lazy loader puts a stand-in into ``sys.modules``, where TensorFlow's own import of Keras trips over it
-(TensorFlow 2.21: Keras is then left half-loaded for the whole process). The stand-ins here stay here.
+`importlib.util.LazyLoader` puts a placeholder into ``sys.modules``, which breaks TensorFlow's own import of Keras
+(TensorFlow 2.21: Keras then stays half-loaded for the whole process). The placeholders here stay in this module.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["exports", "keras", "np", "tf"]
 
 
 class _Lazy:
-    """Stands for a module; the first attribute asked of it imports the module, once `check` has let it."""
+    """Placeholder for a module, which is imported, after `check`, when an attribute is first read."""
 
     def __init__(self, name: str, check: Callable[[], None] | None = None) -> None:
         self._name, self._check = name, check
@@ -36,12 +36,12 @@ class _Lazy:
 
 
 def exports(package: str, homes: Mapping[str, str], *, needing_keras: Collection[str] = ()) -> Callable[[str], Any]:
-    """Return a ``__getattr__`` (PEP 562) for a package whose names live elsewhere.
+    """Return a ``__getattr__`` (PEP 562) for a package that exports names of other modules.
 
     Args:
-        package: the package's own name, for the error message.
+        package: the package's name, for the error message.
         homes: name to ``module:attribute``.
-        needing_keras: names whose modules import Keras or TensorFlow as they are imported themselves.
+        needing_keras: names whose modules import Keras or TensorFlow at import.
     """
 
     def find(name: str) -> Any:

@@ -1,1 +1,1 @@
-"""What all of zoo stands on: the machine described, atomic writes, a quiet start of TensorFlow, Keras' settings."""
+"""Helpers for all of zoo: machine description, atomic writes, quiet start of TensorFlow, Keras' settings."""

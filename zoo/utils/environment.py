@@ -1,7 +1,7 @@
-"""The machine and the software that a number was measured with, and why TensorFlow sees no GPU on it.
+"""Describes the machine and the software versions for records, and explains why TensorFlow sees no GPU.
 
-`environment` never imports TensorFlow: versions come from package metadata, so it is cheap enough for
-every record. `why_no_gpu` has to ask TensorFlow, and imports it when called.
+`environment` never imports TensorFlow: versions come from package metadata, so it is cheap enough for every record.
+`why_no_gpu` imports it when called.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CPU_FEATURES = (
     "amx_int8",
     "amx_bf16",
 )
-"""What decides how fast convolutions and bfloat16 are, as Linux names it in /proc/cpuinfo."""
+"""CPU features that determine the speed of convolutions and bfloat16, as named in /proc/cpuinfo."""
 
 CUDA_LIBRARIES = {
     "libcudart.so.12": "nvidia-cuda-runtime-cu12",
@@ -41,7 +41,7 @@ CUDA_LIBRARIES = {
 
 
 def environment() -> dict[str, Any]:
-    """Return what a stored result needs beside it, ready for JSON.
+    """Return a description of machine and software to store with a result, ready for JSON.
 
     ``zoo``, ``tensorflow``, ``keras``, ``numpy`` and ``python`` are versions (None: not installed);
     ``commit`` is zoo's git commit and ``modified`` whether files differ from it (both None outside a
@@ -75,7 +75,7 @@ def version(distribution: str) -> str | None:
     """Return the installed version of a distribution without importing it, or None."""
     try:
         return importlib.metadata.version(distribution) or None
-    except Exception:  # not installed, or its metadata is corrupt: either way there is no version to tell
+    except Exception:  # not installed, or corrupt metadata
         return None
 
 
@@ -94,8 +94,8 @@ def cpus_allowed() -> int:
 def cpu_quota(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> float | None:
     """Return the cores' worth of time per period that the cgroup allows, or None when there is no limit.
 
-    The tightest limit on the way up counts. Version 2 keeps ``<quota> <period>`` in ``cpu.max``, version 1
-    two files under the ``cpu`` controller (Linux kernel, Documentation/admin-guide/cgroup-v2.rst).
+    The lowest limit of the cgroup and its parents counts. Version 2 keeps ``<quota> <period>`` in ``cpu.max``, version
+    1 in two files under the ``cpu`` controller (Linux kernel, Documentation/admin-guide/cgroup-v2.rst).
     """
     limits = []
     for line in _read(membership).splitlines():
@@ -167,7 +167,7 @@ def _loads(library: str) -> bool:
 
 @functools.cache
 def _cpuinfo() -> dict[str, str]:
-    """The first processor's entries in /proc/cpuinfo; empty where there is no such file."""
+    """Return the first processor's entries in /proc/cpuinfo; empty if there is no such file."""
     first = _read(Path("/proc/cpuinfo")).partition("\n\n")[0]
     pairs = (line.partition(":") for line in first.splitlines())
     return {key.strip(): value.strip() for key, _, value in pairs}
@@ -207,9 +207,9 @@ def _memory_gib() -> float:
 
 @functools.cache
 def _commit() -> tuple[str | None, bool | None]:
-    """Zoo's own git commit, and whether files differ from it.
+    """Return zoo's git commit, and whether files differ from it; (None, None) outside of zoo's own checkout.
 
-    Only when the checkout is zoo's: a virtual environment may lie inside somebody else's.
+    A virtual environment may lie inside the checkout of another project.
     """
     checkout = Path(__file__).resolve().parents[2]
     if not (checkout / ".git").exists():

@@ -1,8 +1,8 @@
-"""How Keras is set up before it is imported: by environment variables, and by its settings file ``keras.json``.
+"""Reads and checks Keras' settings, in environment variables and ``keras.json``, before Keras is imported.
 
-Keras reads both once, while it is imported for the first time. What it cannot work with ends that import half-way,
-which Python cannot undo. So zoo looks first, and as Keras does (``keras/src/backend/config.py`` of Keras 3.15).
-Nothing is imported here but, to see whether it is there, the library of another backend that is asked for.
+Keras reads both when it is first imported. An invalid setting stops that import half-way, which Python cannot undo, so
+zoo checks first, in the same way as Keras (``keras/src/backend/config.py`` of Keras 3.15). Nothing is imported here
+except the library of another backend, if one is set, to see whether it is installed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from zoo.errors import DeviceError
 
-# Keras' backends, each with the library that it imports. The one for NumPy computes with JAX (Keras 3.15).
+# Keras' backends and the libraries that they import. The NumPy backend uses JAX (Keras 3.15).
 BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch", "numpy": "jax", "openvino": "openvino"}
 CHOICES = {
     "floatx": ("float16", "float32", "float64"),
@@ -30,20 +30,20 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class KerasSettings:
-    """What Keras will start with."""
+    """The settings that Keras will start with."""
 
     file: Path
-    """Its settings file, which need not exist."""
+    """The settings file, which need not exist."""
     backend: Any
     from_environment: bool
-    """Whether KERAS_BACKEND chooses the backend, and not the file."""
+    """Whether the backend is set by KERAS_BACKEND rather than the file."""
     image_data_format: Any
     fault: str
-    """What in the file keeps Keras from starting, with what to do; empty if nothing does."""
+    """Why Keras cannot start with this file, and the next step; empty if it can."""
 
 
 def read() -> KerasSettings:
-    """Read the settings as Keras does: the variable before the file, and a file that is no JSON for an empty one."""
+    """Read the settings as Keras does: the variable overrides the file, and invalid JSON counts as empty."""
     file = _file()
     values: Any = {}
     fault = ""
@@ -69,12 +69,12 @@ def read() -> KerasSettings:
 
 
 def check_keras_starts() -> None:
-    """Refuse settings that Keras cannot be imported with; whoever imports Keras or TensorFlow calls this first.
+    """Check that Keras can be imported with its settings; call this before importing Keras or TensorFlow.
 
     Raises:
-        DeviceError: with the setting that is in the way, and where it is.
+        DeviceError: naming the wrong setting and where it comes from.
     """
-    if "keras" in sys.modules:  # it has started
+    if "keras" in sys.modules:
         return
     settings = read()
     if settings.fault:
@@ -84,10 +84,10 @@ def check_keras_starts() -> None:
 
 
 def check_keras_suits() -> None:
-    """Refuse settings that zoo cannot work with, whether or not Keras can, before Keras is imported.
+    """Check that zoo can work with Keras' settings, unless Keras is already imported.
 
     Raises:
-        DeviceError: with the setting that is in the way, and where it is.
+        DeviceError: naming the wrong setting and where it comes from.
     """
     if "keras" not in sys.modules:
         settings = read()
@@ -97,10 +97,10 @@ def check_keras_suits() -> None:
 
 
 def check_values(backend: Any, image_data_format: Any) -> None:
-    """Refuse a backend or an order of channels that zoo does not train with.
+    """Check that zoo can train with this backend and channel order.
 
     Raises:
-        DeviceError: with the setting that is in the way, and where it is.
+        DeviceError: naming the wrong setting and where it comes from.
     """
     if backend != "tensorflow":
         raise DeviceError(_other_backend(backend, read()))
@@ -108,7 +108,7 @@ def check_values(backend: Any, image_data_format: Any) -> None:
 
 
 def check_channel_order(image_data_format: Any) -> None:
-    """Refuse channels_first, in which no model of zoo is written. Raises DeviceError, as `check_values` does."""
+    """Reject channels_first, which zoo's models do not support. Raises DeviceError, as `check_values` does."""
     if image_data_format == "channels_last":
         return
     settings = read()
@@ -121,7 +121,7 @@ def check_channel_order(image_data_format: Any) -> None:
 
 @contextlib.contextmanager
 def defaults() -> Iterator[None]:
-    """Let Keras, if it is imported inside, start with TensorFlow and its own defaults, whatever it is set to."""
+    """Ignore Keras' settings: if Keras is imported in this context, it uses TensorFlow and its defaults."""
     before = {name: os.environ.get(name) for name in ("KERAS_HOME", "KERAS_BACKEND")}
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"KERAS_HOME": folder, "KERAS_BACKEND": "tensorflow"}
@@ -142,7 +142,7 @@ def _file() -> Path:
 
 
 def _unusable(file: Path, values: dict[str, Any]) -> str:
-    """Say which value in the file Keras does not take; empty if it takes all."""
+    """Return the error message for a value in the file that Keras rejects; empty if there is none."""
     remedy = "Correct it, or delete the file: Keras writes a new one."
     for name, choices in CHOICES.items():
         if name in values and values[name] not in choices:
@@ -154,12 +154,12 @@ def _unusable(file: Path, values: dict[str, Any]) -> str:
 
 
 def _is_there(backend: Any) -> bool:
-    """Whether Keras knows a backend, and the library that it needs can be imported."""
+    """Whether Keras has this backend, and the backend's library can be imported."""
     if not isinstance(backend, str) or backend not in BACKENDS:
         return False
     try:
         importlib.import_module(BACKENDS[backend])
-    except Exception:  # a broken installation ends in whatever it likes
+    except Exception:  # a broken installation may raise anything
         return False
     return True
 

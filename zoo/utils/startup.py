@@ -1,11 +1,11 @@
-"""Starting TensorFlow from the command line: quickly, and without the page of notes that its native code prints.
+"""Starts TensorFlow quickly, and without the log messages that its native code prints.
 
-Importing it makes some 700,000 objects that live as long as the process. Python's collector would look through
-them again and again, while they are made and when the process ends: it is kept from that.
+Importing TensorFlow creates some 700,000 objects that live as long as the process. Python's garbage collector would
+traverse them again and again, so it is turned off during the import, and the objects are frozen.
 
-Until a program has set up its logging, TensorFlow's native libraries write every note to file descriptor 2,
-whatever TF_CPP_MIN_LOG_LEVEL says. Here what they write while TensorFlow loads and looks for devices is kept
-back, and what is not one of those notes is passed on.
+Until logging is initialised, TensorFlow's native libraries write every message to file descriptor 2, whatever
+TF_CPP_MIN_LOG_LEVEL is. So their output while TensorFlow loads and finds its devices is held back, and only other
+messages are passed on.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ NOTES = re.compile(
 
 
 def load_tensorflow() -> None:
-    """Import TensorFlow and find its devices, keeping its start-up notes off the terminal.
+    """Import TensorFlow and find its devices, without its start-up messages.
 
-    A command calls this once it knows that its arguments make sense.
+    Commands call this after they have checked their arguments.
 
     Raises:
-        DeviceError: Keras, which TensorFlow imports, is set up in a way that zoo cannot work with.
+        DeviceError: zoo cannot work with the settings of Keras, which TensorFlow imports.
     """
     check_keras_suits()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -44,7 +44,7 @@ def load_tensorflow() -> None:
 
 @contextlib.contextmanager
 def _nothing_collected() -> Iterator[None]:
-    """Hold Python's cyclic collector back, and keep what has been made out of its sight for good."""
+    """Turn the garbage collector off, then exclude the objects created so far from collection for good."""
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -57,14 +57,14 @@ def _nothing_collected() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _notes_removed() -> Iterator[None]:
-    """Hold file descriptor 2 back, then pass on every line that is not one of the known notes."""
+    """Capture file descriptor 2, then pass on every line except the known messages."""
     try:
         terminal = os.dup(2)
         sys.stderr.flush()
-    except (AttributeError, OSError, ValueError):  # standard error is closed: there is nothing to keep tidy
+    except (AttributeError, OSError, ValueError):  # standard error is closed
         yield
         return
-    import tempfile  # only here: commands that need no TensorFlow do not wait for it
+    import tempfile  # here, so that commands without TensorFlow start faster
 
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
