@@ -1,1 +1,1 @@
-"""A built model looked at: its layers, parameters and arithmetic, and how far a unit sees."""
+"""Inspection of a built model: its layers, parameters, multiply-accumulates and receptive field."""

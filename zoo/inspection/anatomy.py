@@ -1,8 +1,8 @@
-"""What a built model is made of: its layers, their output shapes, parameters and multiply-accumulates.
+"""Counts a built model's layers, output shapes, parameters and multiply-accumulates (MACs).
 
-MACs are counted from the static shapes of the convolutions, matrix products and einsums in the traced
-inference graph of one image, so any model has them, a plugin's too. One MAC is one multiplication and one
-addition: FLOPs, where somebody wants them, are twice as many.
+MACs are counted from the static shapes of the convolutions, matrix products and einsums in the traced inference graph
+of one image, so this works for any model, a plugin's too. One MAC is a multiplication and an addition; the number of
+FLOPs is twice as large.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ class LayerFacts:
 class Anatomy:
     """A model's layer table and its sums; `macs` is for one image's forward pass.
 
-    `receptive_field` is how many pixels by side one value of the last convolution depends on, None where that cannot
-    be told.
+    `receptive_field` is that of the last convolution, its side in pixels; None if it cannot be determined.
     """
 
     layers: tuple[LayerFacts, ...]
@@ -52,7 +51,7 @@ def dissect(model: keras.Model) -> Anatomy:
     Args:
         model: images (N, H, W, C) to anything.
     """
-    layers, views = [], Fraction(1)  # of each image: a layer that makes or joins several says so by `batch_factor`
+    layers, views = [], Fraction(1)  # views per image; a layer that makes or averages views has a `batch_factor`
     for layer in _in_order(model):
         if isinstance(layer, keras.layers.InputLayer):
             continue
@@ -82,9 +81,9 @@ def count_macs(model: keras.Model) -> int:
 
 
 def _in_order(model: keras.Model) -> list[Any]:
-    """Return a model's layers as the data passes them, each branch to its end before the next one begins.
+    """Return a model's layers in the order of the data flow, one branch after the other.
 
-    Keras orders them by their distance from the output, which mixes branches.
+    Keras orders them by distance from the output, which interleaves branches.
     """
     graph = getattr(model, "_functional", model) or model  # a Sequential holds its graph inside
     nodes = [
@@ -109,18 +108,18 @@ def _in_order(model: keras.Model) -> list[Any]:
 def _layer_macs(layer: Any) -> int:
     try:
         return _trace_and_count(layer, layer.input)
-    except (AttributeError, ValueError, TypeError):  # a layer that is used more than once, or takes several arguments
+    except (AttributeError, ValueError, TypeError):  # a layer that is shared, or takes several arguments
         return 0
 
 
 def _window(layer: Any) -> tuple[int, ...]:
-    """Height and width of what a convolution or pooling of Keras looks at; nothing for other layers."""
+    """Return height and width of a convolution's or pooling's window; empty for other layers."""
     window = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
     return tuple(window) if isinstance(window, tuple | list) else ()
 
 
 def _output_shape(layer: Any) -> tuple[int | None, ...]:
-    """The layer's output without the batch axis; of the first output where there are several."""
+    """Return the shape of the layer's (first) output without the batch axis."""
     try:
         return tuple(keras.tree.flatten(layer.output)[0].shape[1:])
     except (AttributeError, ValueError):
@@ -156,10 +155,7 @@ def _convolution(operation: Any) -> int:
 
 
 def _gathered(outputs: Any) -> Any:
-    """Return a convolution's outputs, of a dilated one those that are kept.
-
-    TensorFlow deals the pixels out to several small images, fills those up to one size, and gathers what is asked for.
-    """
+    """Return a convolution's outputs; for a dilated one, those after BatchToSpaceND, which drops the padding."""
     gathering = [consumer for consumer in outputs.consumers() if consumer.type == "BatchToSpaceND"]
     return gathering[0].outputs[0] if gathering else outputs
 
@@ -170,7 +166,7 @@ def _depthwise_convolution(operation: Any) -> int:
 
 
 def _transposed_convolution(operation: Any) -> int:
-    """Every input element meets one kernel's worth of outputs."""
+    """Every input element contributes to one kernel's worth of outputs."""
     kernel = operation.inputs[1].shape  # (height, width, channels out, channels in)
     return _elements(operation.inputs[2]) * math.prod(int(size) for size in kernel[:-1])
 
