@@ -1,4 +1,4 @@
-"""The few layers that the papers need and Keras does not have. Importing them registers each with Keras."""
+"""Layers that the papers use and Keras lacks. Importing this package registers them with Keras."""
 
 from zoo.layers.normalization import L2Normalization, LocalResponseNormalization
 from zoo.layers.pooling import MaxPoolingWithPositions, Unpooling

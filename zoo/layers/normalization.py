@@ -1,4 +1,4 @@
-"""Normalisation over channels: by neighbours, as AlexNet and GoogLeNet have it, and by length, as SSD has it."""
+"""Normalisation across channels: local response normalisation (AlexNet, GoogLeNet) and L2 normalisation (SSD)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from zoo.layers.registration import registered
 from zoo.lazy import keras
 
-TINY = 1e-6  # under the root: where all is nothing, a float16 holds the gradient still
+TINY = 1e-6  # added under the root: where all activations are zero, the gradient still fits into float16
 
 
 @registered
@@ -15,8 +15,8 @@ class LocalResponseNormalization(keras.layers.Layer):
     """Divides each activation by a power of its neighbours' energy across channels.
 
     ``b[c] = a[c] / (bias + alpha * sum of a[j]^2 over j from c - radius to c + radius) ^ beta``, as in section 3.3 of
-    Krizhevsky, Sutskever, Hinton 2012. The sum is not divided by the number of neighbours, which Caffe's is: its alpha
-    is that many times as large. Sums and powers are computed in float32 whatever the layer's precision.
+    Krizhevsky, Sutskever, Hinton 2012. Unlike Caffe's, the sum is not divided by the number of neighbours: Caffe's
+    alpha is that many times as large. Sums and powers are computed in float32 whatever the layer's precision.
 
     Args:
         radius: neighbours on each side; the paper's n = 5 is a radius of 2.
@@ -42,20 +42,20 @@ class LocalResponseNormalization(keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Return the four numbers beside what every layer has."""
+        """Return the layer's configuration."""
         numbers = {"radius": self.radius, "bias": self.bias, "alpha": self.alpha, "beta": self.beta}
         return {**super().get_config(), **numbers}
 
 
 @registered
 class L2Normalization(keras.layers.Layer):
-    """Brings the channels of each place to length 1, then multiplies each channel by a factor that is learned.
+    """Scales the channels at each position to unit length, then multiplies each channel by a learned factor.
 
     ``b[c] = factor[c] * a[c] / sqrt(sum of a[j]^2 over all channels j)``: Liu, Rabinovich, Berg 2015 ("ParseNet",
     section 3.3). Computed in float32 whatever the layer's precision.
 
     Args:
-        factor: what every channel's factor starts from; Liu et al. 2016 ("SSD", section 3.1) have 20.
+        factor: initial factor of every channel; 20 in Liu et al. 2016 ("SSD", section 3.1).
     """
 
     def __init__(self, factor: float = 20.0, **kwargs: Any):
@@ -63,7 +63,7 @@ class L2Normalization(keras.layers.Layer):
         self.factor = factor
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the factors, one for each channel."""
+        """Create the factors, one per channel."""
         start = keras.initializers.Constant(self.factor)
         self.factors = self.add_weight(shape=(input_shape[-1],), initializer=start, autocast=False, name="factors")
 
@@ -78,5 +78,5 @@ class L2Normalization(keras.layers.Layer):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Return the factor beside what every layer has."""
+        """Return the layer's configuration."""
         return {**super().get_config(), "factor": self.factor}

@@ -1,8 +1,8 @@
-"""Max pooling that remembers where each maximum was, and the unpooling that puts values back there.
+"""Max pooling that also returns the positions of the maxima, and unpooling that uses them.
 
-Badrinarayanan, Kendall, Cipolla 2017 ("SegNet", section 3.1) store the location of the maximum in each 2x2 window,
-which takes 2 bits, and use it to upsample without learning to. Both layers are a reshape and a few of `keras.ops`, so
-they run under any backend, under XLA and in half precision.
+Badrinarayanan, Kendall, Cipolla 2017 ("SegNet", section 3.1) store the position of the maximum in each 2x2 window,
+which takes 2 bits, and use it to upsample without learned weights. Both layers use only `keras.ops`, so they run under
+any backend, under XLA and in half precision.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Any
 from zoo.layers.registration import registered
 from zoo.lazy import keras
 
-SIZE = 2  # of a window, pixels
+SIZE = 2  # side of a window, pixels
 
 
 @registered
 class MaxPoolingWithPositions(keras.layers.Layer):
-    """Max pooling over windows of 2x2 that do not overlap; a row or column that is left over is dropped.
+    """Max pooling over 2x2 windows that do not overlap; an odd last row or column is dropped.
 
-    It returns the maxima (N, H // 2, W // 2, C), and in int32 of the same shape where in its window each was: 0 to 3,
-    row by row; the first of several.
+    Returns the maxima (N, H // 2, W // 2, C), and as int32 of the same shape the position of each in its window: 0 to
+    3, row by row; the first one if several are equal.
     """
 
     def call(self, inputs: Any) -> tuple[Any, Any]:
-        """Return maxima and positions."""
+        """Return the maxima and their positions."""
         ops = keras.ops
         height, width, channels = inputs.shape[1] // SIZE, inputs.shape[2] // SIZE, inputs.shape[3]
         whole = inputs[:, : height * SIZE, : width * SIZE]
@@ -33,7 +33,7 @@ class MaxPoolingWithPositions(keras.layers.Layer):
         return ops.max(windows, axis=3), ops.cast(ops.argmax(windows, axis=3), "int32")
 
     def compute_output_spec(self, inputs: Any) -> tuple[Any, Any]:
-        """Shapes and types of maxima and positions."""
+        """Return the specs of maxima and positions."""
         batch, height, width, channels = inputs.shape
         shape = (batch, height // SIZE, width // SIZE, channels)
         return keras.KerasTensor(shape, dtype=inputs.dtype), keras.KerasTensor(shape, dtype="int32")
@@ -44,7 +44,7 @@ class Unpooling(keras.layers.Layer):
     """Puts each value where its maximum was, and zero everywhere else: (N, h, w, C) to (N, H, W, C).
 
     Args:
-        size: (H, W) of what was pooled: 2h or 2h + 1, and the same of w.
+        size: (H, W) before pooling: 2h or 2h + 1, and 2w or 2w + 1.
     """
 
     def __init__(self, size: tuple[int, int], **kwargs: Any):
@@ -66,10 +66,10 @@ class Unpooling(keras.layers.Layer):
         return ops.pad(maps, left) if any(after for _, after in left) else maps
 
     def compute_output_spec(self, inputs: tuple[Any, Any]) -> Any:
-        """Shape and type of the maps."""
+        """Return the spec of the maps."""
         values = inputs[0]
         return keras.KerasTensor((values.shape[0], *self.size, values.shape[3]), dtype=values.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the size beside what every layer has."""
+        """Return the layer's configuration."""
         return {**super().get_config(), "size": self.size}

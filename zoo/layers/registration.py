@@ -1,7 +1,7 @@
-"""Under which names Keras knows zoo's layers.
+"""Registers zoo's layers with Keras, so that model files can hold them.
 
-A model file that holds one names its package, and Keras prints that name where it cannot find the layer: in a process
-without zoo. So the package says what to do.
+A model file names the package of each registered layer, and Keras prints that name if it cannot find the layer, in a
+process that has not imported zoo. So the package name says what to do.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from zoo.lazy import keras
 Layer = TypeVar("Layer", bound=type)
 
 PACKAGES = ("zoo", "cnn-zoo (pip install cnn-zoo, then import zoo.layers)")
-"""What files up to 0.1 have, and what files are given now."""
+"""The package names in files up to version 0.1, and in newer ones."""
 
 
 def registered(layer: Layer) -> Layer:
-    """Make a layer known to Keras, so that model files can hold it; the last of the packages is what they name."""
+    """Register a layer class under all package names; new files get the last one."""
     for package in PACKAGES:
         keras.saving.register_keras_serializable(package=package)(layer)
     return layer

@@ -1,8 +1,8 @@
-"""Several views of an image, their predictions averaged: what is otherwise done around a network, as two layers of it.
+"""Test-time augmentation as two layers: one makes several views of each image, the other averages their predictions.
 
 Krizhevsky, Sutskever, Hinton 2012 (section 4.1) average a network's predictions for ten crops of each test image. Here
-the views are the image itself and the image moved by a pixel, up, down, left and right. While a network trains, both
-layers hand on what they are given: training costs what it costs without them, inference five times as much.
+the views are the image itself and the image shifted by a pixel up, down, left and right. In training both layers
+return their inputs: training costs nothing extra, inference takes five times as long.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ MOVES = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
 
 @registered
 class MovedViews(keras.layers.Layer):
-    """Puts the views of a batch under one another: (N, H, W, C) to (5 N, H, W, C), view by view.
+    """Concatenates shifted views of a batch: (N, H, W, C) to (5 N, H, W, C), view by view.
 
-    Zeros come in at the border: black where pixels run from 0 to 1, and the mean where they are standardised.
+    Borders are padded with zeros: black for pixels from 0 to 1, the mean for standardised ones.
     """
 
-    batch_factor = len(MOVES)  # images out for one in, in inference
+    batch_factor = len(MOVES)  # outputs per image, in inference
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Return the views, or in training the images alone."""
+        """Return the views, or in training only the images."""
         if training:
             return inputs
         height, width = inputs.shape[1:3]
@@ -36,7 +36,7 @@ class MovedViews(keras.layers.Layer):
         return keras.ops.concatenate(views, axis=0)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The images' shape; how many there are is not known beforehand."""
+        """Return the images' shape; the batch size depends on the mode."""
         return (None, *input_shape[1:])
 
 
@@ -47,11 +47,11 @@ class MeanOfViews(keras.layers.Layer):
     batch_factor = Fraction(1, len(MOVES))
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Return the means, or in training the logits as they are."""
+        """Return the means, or in training the logits unchanged."""
         if training:
             return inputs
         return keras.ops.mean(keras.ops.reshape(inputs, (len(MOVES), -1, inputs.shape[1])), axis=0)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The logits' shape; how many there are is not known beforehand."""
+        """Return the logits' shape; the batch size depends on the mode."""
         return (None, *input_shape[1:])
