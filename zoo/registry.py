@@ -1,7 +1,7 @@
-"""Names to model specs: built-ins, models registered at run time, and entry-point plugins alike.
+"""The model registry: finds and builds models by name, whether built-in, registered at run time or from a plugin.
 
-Built-ins are found by scanning ``zoo/models/``: adding a model is adding a file. Plugins are known by name
-from their distributions' metadata and are imported only when one of their models is asked for.
+Built-ins are found by scanning ``zoo/models/``: to add a model, add a file. The names of plugins' models come from
+their distributions' metadata; a plugin is imported only when one of its models is used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from zoo.spec import BUILT_IN, PRECISIONS, Counted, ModelSpec, Origin, Paper, Pu
 from zoo.spec.model import TaskValue
 from zoo.spec.recipe import check_choice
 
-_registered: dict[str, ModelSpec] = {}  # built-ins, and what code registered at run time
+_registered: dict[str, ModelSpec] = {}  # built-ins and models registered at run time
 _loaded_plugins: dict[str, ModelSpec] = {}  # by qualified name, distribution/model
 
 
@@ -50,27 +50,27 @@ def register(
     """Register a builder function under its own name, with its facts beside it.
 
     The builder must take ``input_shape`` and ``num_classes`` as keyword arguments with defaults, and return
-    an ordinary ``keras.Model`` that ends in what its task demands, float32. What it returns afterwards is the
-    same function with its arguments checked first: an input smaller than `min_size` is a `ModelError`.
+    an ordinary ``keras.Model`` with the float32 outputs that its task requires. The decorated function checks its
+    arguments first: an input smaller than `min_size` is a `ModelError`.
 
     Args:
-        task: "classification" or "segmentation", or a value of `zoo.tasks` that says how outputs are read, as in
+        task: "classification" or "segmentation", or a task of `zoo.tasks` with options, such as
             ``Detection(SSD(...))``.
         description: one line; the first line of the builder's docstring if not given.
         params: total parameters at the default input shape and number of classes.
-        trainable_params: those that training changes; `params` if not given.
+        trainable_params: trainable parameters; `params` if not given.
         macs: multiply-accumulates of one image's forward pass, at the same defaults.
-        cited_macs: what others count, to be shown beside it.
+        cited_macs: counts published by others, shown for comparison.
         paper: where the architecture was published.
         source: where the numbers come from if there is no paper.
         deviations: every difference from the paper, one sentence each.
-        min_size: the smallest height and width that the architecture takes.
-        detector: what ``task=Detection(...)`` takes, for ``task="detection"``, which older plugins write.
+        min_size: the smallest height and width that the architecture accepts.
+        detector: the detector for ``task="detection"``, as older plugins write it; now ``task=Detection(...)``.
         recipes: named ways to train it; ``default`` is what ``zoo train`` uses.
         published: what the source of a recipe claims, by the recipe's name; ``zoo reproduce`` checks it.
 
     Raises:
-        DuplicateModelError: another builder has this name already.
+        DuplicateModelError: another builder already has this name.
         ModelError: an unknown task, the builder lacks one of the two arguments, or `published` names no recipe.
     """
     facts = {**locals()}  # the arguments, under the names of ModelSpec's fields
@@ -98,7 +98,7 @@ def get(name: str) -> ModelSpec:
         name: a model's name, or ``distribution/name`` where two plugins share one.
 
     Raises:
-        UnknownNameError: nothing has this name; the message suggests what was probably meant.
+        UnknownNameError: there is no such model; the message suggests a similar name.
         DuplicateModelError: several plugins have this name; the message lists them.
         PluginError: the plugin that provides it cannot be imported.
     """
@@ -118,7 +118,7 @@ def get(name: str) -> ModelSpec:
 
 
 def needs_import(name: str) -> bool:
-    """True if `get` would import a plugin to answer."""
+    """Whether `get` would have to import a plugin."""
     _load_built_ins()
     return name not in _registered and bool(installed().named(name))
 
@@ -138,15 +138,15 @@ def create(
         input_shape: (height, width, channels); the model's own default if not given.
         num_classes: outputs; the model's own default if not given.
         precision: float32, mixed_bfloat16 or mixed_float16; Keras' global policy if not given.
-        options: what this builder offers beside, see ``zoo show NAME``.
+        options: further options of this builder, see ``zoo show NAME``.
 
     Returns:
-        A ``keras.Model`` from images (N, H, W, C) to what its task demands, a classifier's float32 logits (N,
-        num_classes) for one, not compiled.
+        An uncompiled ``keras.Model`` that maps images (N, H, W, C) to its task's outputs, for a classifier float32
+        logits (N, num_classes).
 
     Raises:
-        ZooError: the name, an option or the input shape is not admissible; see `get` and `ModelSpec.build`.
-        DeviceError: Keras is set up in a way that it cannot start with, or for channels_first.
+        ZooError: the name, an option or the input shape is invalid; see `get` and `ModelSpec.build`.
+        DeviceError: Keras cannot start with its settings, or is set to channels_first.
     """
     return build(get(name), input_shape=input_shape, num_classes=num_classes, precision=precision, **options)
 
@@ -165,7 +165,7 @@ def build(spec: ModelSpec, *, precision: str | None = None, **arguments: Any) ->
 
 
 def _build_checked(spec: ModelSpec, **arguments: Any) -> Any:
-    """Build a spec's model, and hold its outputs to what its task demands. Raises `ModelError`."""
+    """Build a spec's model, and check its outputs against its task. Raises `ModelError`."""
     model = spec.build(**arguments)
     if arguments.get("features") is not True:  # then it returns maps
         num_classes = arguments.get("num_classes") or spec.num_classes
@@ -207,9 +207,9 @@ def built_ins() -> set[str]:
 
 
 def describe(names: Iterable[str]) -> list[dict[str, Any]]:
-    """Return what is known of each listed model as JSON-able rows, importing nothing.
+    """Return the facts about each listed model as rows for JSON, without importing plugins.
 
-    Of a plugin's model that has not been asked for, only the name and the distribution are known.
+    Only the name and the distribution are known of a plugin's model that has not been imported.
     """
     rows = []
     for name in names:
@@ -229,7 +229,7 @@ def describe(names: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _known(name: str) -> ModelSpec | None:
-    """Return a listed model's spec if nothing need be imported for it."""
+    """Return a listed model's spec, or None if its plugin has not been imported."""
     _load_built_ins()
     if name in _registered:
         return _registered[name]
@@ -238,7 +238,7 @@ def _known(name: str) -> ModelSpec | None:
 
 @contextlib.contextmanager
 def temporary() -> Iterator[None]:
-    """Undo, on leaving, whatever was registered inside."""
+    """Unregister, on leaving, all models that were registered inside."""
     _load_built_ins()
     before = dict(_registered)
     try:
@@ -257,9 +257,9 @@ def _load_built_ins() -> None:
 
 def _add(spec: ModelSpec) -> None:
     if spec.origin != BUILT_IN:
-        _load_built_ins()  # their names are taken, whoever comes first
+        _load_built_ins()  # their names are reserved
         if any(_is_entry_of(plugin, spec) for plugin in _plugin_models()):
-            return  # a plugin's module imported by hand: its entry point provides it, guarded and under its name
+            return  # the user has imported a plugin's module; its entry point provides the model
     held = _registered.get(spec.name)
     if held is not None and _import_path(held) != _import_path(spec):
         raise DuplicateModelError(
@@ -270,7 +270,7 @@ def _add(spec: ModelSpec) -> None:
 
 
 def _is_entry_of(plugin: PluginModel, spec: ModelSpec) -> bool:
-    """True if an entry point provides this builder, be it by way of a package that passes it on."""
+    """Whether an entry point provides this builder, possibly re-exported by its package."""
     same_package = plugin.value.startswith((f"{spec.origin.distribution}:", f"{spec.origin.distribution}."))
     return plugin.value == _import_path(spec) or (plugin.name == spec.name and same_package)
 
@@ -285,12 +285,12 @@ def _origin_of(builder: Callable[..., Any]) -> Origin:
 
 
 def _plugin_models() -> list[PluginModel]:
-    """The entry points that can be asked for."""
+    """Return the well-formed entry points."""
     return [plugin for plugin in installed().models if not plugin.fault]
 
 
 def _taken_names() -> set[str]:
-    """Names that do not lead to one plugin: those of registered models, and those that several plugins share."""
+    """Return the names that do not identify one plugin: those of registered models, and those of several plugins."""
     counts = Counter(plugin.name for plugin in _plugin_models())
     return {name for name, count in counts.items() if count > 1} | set(_registered)
 
@@ -300,7 +300,7 @@ def _listed_name(plugin: PluginModel, taken: set[str]) -> str:
 
 
 def _load_plugin(plugin: PluginModel) -> ModelSpec:
-    """Import a plugin's builder once, and return its spec under the name that it is listed by."""
+    """Import a plugin's builder once, and return its spec under its listed name."""
     key = plugin.qualified_name
     if key not in _loaded_plugins:
         _loaded_plugins[key] = dataclasses.replace(load_spec(plugin), name=_listed_name(plugin, _taken_names()))
@@ -308,7 +308,7 @@ def _load_plugin(plugin: PluginModel) -> ModelSpec:
 
 
 def _unknown(name: str) -> str:
-    """Say what was probably meant: first the same letters written otherwise, then the closest name."""
+    """Return the error message, which suggests a name that differs in punctuation or case, or else the closest."""
     names = list_models()
     folded = {re.sub(r"[-_. ]", "", known).lower(): known for known in names}
     meant = folded.get(re.sub(r"[-_. ]", "", name).lower())

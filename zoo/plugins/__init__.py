@@ -1,1 +1,1 @@
-"""Models from other distributions: found by metadata, imported behind a guard, never able to break zoo."""
+"""Plugins: models of other distributions, found by their entry points and imported so that they cannot break zoo."""

@@ -1,7 +1,7 @@
-"""Which distributions offer models, read from their metadata alone: nothing is imported to list a name.
+"""Finds plugins by the metadata of installed distributions, without importing them.
 
-An entry point of the group ``zoo.models`` is kept as text until its model is asked for. Every distribution's
-metadata is read under its own guard, so a corrupt one costs its own models and nobody else's.
+An entry point of the group ``zoo.models`` is kept as text until its model is used. Errors in one distribution's
+metadata are caught, so that a corrupt one affects only its own models.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ METADATA_FOLDER = re.compile(r"(?P<name>.+?)(-(?P<version>[^-]+))?(-py[\d.]+)?\.
 
 @dataclass(frozen=True)
 class PluginModel:
-    """One line of a plugin's entry points: a model's name and where its builder is."""
+    """One entry point of a plugin: a model's name and the import path of its builder."""
 
     name: str
     value: str  # module:attribute
@@ -52,7 +52,7 @@ class PluginModel:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A distribution whose metadata cannot be read; it offers nothing, and breaks nothing."""
+    """A distribution whose metadata cannot be read."""
 
     distribution: str
     location: str
@@ -61,13 +61,13 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Installed:
-    """What one walk over the installed distributions found."""
+    """All plugin models among the installed distributions."""
 
     models: tuple[PluginModel, ...]
     unreadable: tuple[Unreadable, ...]
 
     def named(self, name: str) -> list[PluginModel]:
-        """Return what answers to ``name`` or ``distribution/name``; malformed ones only if there is no other."""
+        """Return the models called ``name`` or ``distribution/name``; malformed ones only if there is no other."""
         found = self._by_name.get(name)
         if found is None:
             distribution, _, model = name.rpartition("/")
@@ -83,22 +83,22 @@ class Installed:
 
 
 def canonical(distribution: str) -> str:
-    """Return a distribution's name as packaging tools compare it (PEP 503)."""
+    """Return a distribution's normalised name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def installed() -> Installed:
-    """Return the entry points that ``ZOO_PLUGINS`` admits, read once per process.
+    """Return the entry points that ``ZOO_PLUGINS`` allows, read once per process.
 
-    ``ZOO_PLUGINS`` unset or empty admits all, ``none`` admits nothing; otherwise it is a comma-separated list
-    of distributions.
+    ``ZOO_PLUGINS`` unset or empty allows all, ``none`` allows none; otherwise it is a comma-separated list of
+    distributions.
     """
     return _admitted(os.environ.get("ZOO_PLUGINS", "").strip())
 
 
 @cache
 def _admitted(wanted: str) -> Installed:
-    if wanted == "none":  # then not even the metadata is read
+    if wanted == "none":  # do not even read the metadata
         return Installed((), ())
     everything = _scan()
     if not wanted:
@@ -112,10 +112,10 @@ def _admitted(wanted: str) -> Installed:
 
 @cache
 def _scan() -> Installed:
-    """Read the entry points of all installed distributions, each under its own guard.
+    """Read the entry points of all installed distributions, catching the errors of each.
 
-    A distribution met twice (an editable install beside stale metadata, say) counts once: the first on the
-    import path is the one that Python would import. So does a name that one distribution declares twice.
+    A distribution found twice (an editable install beside stale metadata, say) counts once: Python imports the first
+    on the import path. A name that one distribution declares twice counts once, too.
     """
     models: dict[tuple[str, str], PluginModel] = {}
     unreadable: list[Unreadable] = []
@@ -140,9 +140,9 @@ def _scan() -> Installed:
 
 
 def _identity(distribution: metadata.Distribution) -> tuple[str, str, str]:
-    """Return name, version and folder, from the name of the metadata folder where there is one.
+    """Return name, version and folder, from the name of the metadata folder if there is one.
 
-    Parsing a thousand METADATA files to learn a thousand names takes ten times as long.
+    Parsing a thousand METADATA files for their names takes ten times as long.
     """
     folder = getattr(distribution, "_path", None)
     found = METADATA_FOLDER.fullmatch(Path(str(folder)).name) if folder is not None else None
@@ -155,7 +155,7 @@ def _identity(distribution: metadata.Distribution) -> tuple[str, str, str]:
 
 
 def _distributions() -> Iterator[metadata.Distribution]:
-    """Yield what can be yielded: a finder that breaks ends the walk, not the program."""
+    """Yield the distributions; an error in a finder ends the iteration, not the program."""
     try:
         yield from metadata.distributions()
     except Exception:
@@ -164,16 +164,16 @@ def _distributions() -> Iterator[metadata.Distribution]:
 
 @contextlib.contextmanager
 def readable_entry_points() -> Iterator[None]:
-    """Keep other libraries working beside a distribution whose metadata is corrupt.
+    """Keep other libraries working if a distribution's metadata is corrupt.
 
-    ``importlib.metadata.entry_points()`` raises for everyone when one distribution cannot be read, and libraries
-    ask it at unexpected times (scikit-learn does when it looks at an array, by way of narwhals). Where that is
-    so, and only there, they are given the entry points of all the others while this is entered.
+    ``importlib.metadata.entry_points()`` raises if a single distribution cannot be read, and libraries call it at
+    unexpected times (scikit-learn, through narwhals, when it checks an array). If it raises, it is replaced within this
+    context by a version that skips what cannot be read.
     """
     original = metadata.entry_points
     try:
         original()
-    except Exception:  # whatever reading a stranger's file can raise
+    except Exception:
         metadata.entry_points = _readable_entry_points  # type: ignore[assignment]
     try:
         yield

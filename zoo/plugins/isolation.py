@@ -1,4 +1,4 @@
-"""Running somebody else's code so that it can fail, print or meddle without anybody else noticing."""
+"""Runs plugins' code in isolation: its errors, prints and changed settings do not affect zoo."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ Result = TypeVar("Result")
 def guarded(action: Callable[[], Result], plugin: PluginModel, doing: str) -> Result:
     """Run `action`, which is a plugin's code, and turn whatever it raises into a `PluginError`.
 
-    What it prints goes to standard error, and the settings that it may change (warning filters, Keras'
-    precision policy, float type and channel order, the current folder) are put back.
+    Its output goes to standard error, and the settings that it may change (warning filters, Keras' precision policy,
+    float type and channel order, the current folder) are restored.
 
     Args:
         action: the import of a plugin, or a call of its builder.
-        plugin: whose code it is.
-        doing: what the action is, for the message: "failed to <doing>".
+        plugin: the plugin that the code belongs to.
+        doing: names the action in the message: "failed to <doing>".
 
     Raises:
         PluginError: naming distribution, version, entry point, cause and the next step. SystemExit and
-            KeyboardInterrupt count as causes when the code itself raised them.
+            KeyboardInterrupt count as causes if the code itself raised them.
         KeyboardInterrupt: the user pressed Ctrl-C.
     """
     with _keys_pressed() as pressed, _settings_kept(), _prints_to_stderr():
@@ -47,7 +47,7 @@ def guarded(action: Callable[[], Result], plugin: PluginModel, doing: str) -> Re
 
 
 def explain(plugin: PluginModel, doing: str, error: BaseException) -> str:
-    """Return one line: who failed to do what, why, and what can be done."""
+    """Return the error message: which plugin failed to do what, why, and the next step."""
     cause = _cause(error)
     return (
         f"'{plugin.name}' is provided by {plugin.provider} ({plugin.name} = {plugin.value}), which failed to {doing}: "
@@ -56,7 +56,7 @@ def explain(plugin: PluginModel, doing: str, error: BaseException) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """Return an exception's kind and words in one line, even of one that cannot be turned into text."""
+    """Return an exception's type and message in one line, even if ``str`` fails on it."""
     try:
         words = " ".join(str(error).split())[:300]
     except Exception:
@@ -79,7 +79,7 @@ def _next_step(plugin: PluginModel, error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _keys_pressed() -> Iterator[list[int]]:
-    """Note a real Ctrl-C, to tell it from a KeyboardInterrupt that code raises by itself."""
+    """Record a real Ctrl-C, to tell it from a KeyboardInterrupt that the code raises itself."""
     pressed: list[int] = []
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
@@ -99,7 +99,7 @@ def _keys_pressed() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def _settings_kept() -> Iterator[None]:
-    """Put back the process-wide settings that importing or building a model has no business changing."""
+    """Restore the process-wide settings that importing or building a model must not change."""
     config = keras.config
     policy, floatx, channels = config.dtype_policy(), config.floatx(), config.image_data_format()
     folder = Path.cwd()
@@ -116,7 +116,7 @@ def _settings_kept() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _prints_to_stderr() -> Iterator[None]:
-    """Keep standard output for zoo's own document: what a plugin prints, by whatever means, goes to stderr."""
+    """Redirect everything that a plugin prints to stderr: standard output is for zoo's own results."""
     with contextlib.redirect_stdout(sys.stderr):
         try:
             sys.__stdout__.flush()  # type: ignore[union-attr]

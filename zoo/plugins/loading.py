@@ -1,4 +1,4 @@
-"""From a plugin's entry point to a model spec."""
+"""Loads a model spec from a plugin's entry point."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _importing: list[str] = []
 
 
 def importing() -> bool:
-    """True while a plugin is being imported: its builders are then its own, and not registered at run time."""
+    """Whether a plugin is being imported; its builders are then not registered as run-time models."""
     return bool(_importing)
 
 
 def load_spec(plugin: PluginModel) -> ModelSpec:
-    """Import a plugin's builder and return its spec, under the entry point's key.
+    """Import a plugin's builder and return its spec, named as the entry point.
 
     A builder that does not carry ``@zoo.register`` gets default metadata.
 
     Raises:
-        PluginError: the entry point is malformed, its module cannot be imported, or what it names is no builder.
+        PluginError: the entry point is malformed, its module cannot be imported, or it is not a builder function.
     """
     if plugin.fault:
         raise PluginError(
@@ -40,7 +40,7 @@ def load_spec(plugin: PluginModel) -> ModelSpec:
 
 
 def import_spec(plugin: PluginModel) -> ModelSpec:
-    """Do the import itself, unguarded; for `load_spec`, and for a check in a process of its own."""
+    """Import a plugin's builder without a guard, for `load_spec` and for checks in a subprocess."""
     module_name, _, path = plugin.value.partition("[")[0].strip().partition(":")
     with _noted(plugin.name):
         module = importlib.import_module(module_name)

@@ -1,4 +1,4 @@
-"""What ``zoo plugins`` reports: who offers which models, and, when asked, whether each can be imported."""
+"""The report of ``zoo plugins``: which distribution provides which models, and whether they can be imported."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from zoo.utils.environment import cpus_allowed
 class PluginStatus:
     """One model of one distribution.
 
-    `status` is ``ok``, ``broken``, ``shadowed`` (a built-in has the name), ``duplicate`` (another plugin has
-    it too), ``needs another zoo``, or ``not checked``; `reason` says more.
+    `status` is ``ok``, ``broken``, ``shadowed`` (by a built-in of the same name), ``duplicate`` (another plugin has
+    the name, too), ``needs another zoo``, or ``not checked``; `reason` explains it.
     """
 
     distribution: str
@@ -44,8 +44,8 @@ def survey(
 
     Args:
         built_ins: names that plugins cannot take.
-        zoo_version: which zoo this is, to hold against what a plugin requires.
-        check: import each in a subprocess of its own.
+        zoo_version: zoo's version, to compare with a plugin's requirements.
+        check: import each in a subprocess.
         timeout: seconds after which such an import counts as broken.
     """
     found = installed()
@@ -64,7 +64,7 @@ def survey(
 def _from_metadata(
     plugin: PluginModel, built_ins: Collection[str], counts: Counter[str], zoo_version: str
 ) -> PluginStatus:
-    """Say what can be said without importing anything."""
+    """Return the status that follows from metadata, without importing anything."""
     status, reason = "not checked", ""
     if plugin.fault:
         status, reason = "broken", plugin.fault
@@ -90,12 +90,12 @@ def _other_zoo(plugin: PluginModel, zoo_version: str) -> str:
             ):
                 return str(requirement)
     except Exception:
-        return ""  # unreadable requirements are pip's concern; whether it imports is ours
+        return ""  # unreadable requirements are pip's concern
     return ""
 
 
 def _checked(row: PluginStatus, timeout: float) -> PluginStatus:
-    """Import one entry point in a process of its own; a crash, a hang or an exit there costs nothing here."""
+    """Import one entry point in a subprocess, which may crash, hang or exit without harm."""
     if row.status == "broken":
         return row
     command = [sys.executable, "-P", "-m", "zoo.plugins.status", f"{row.distribution}/{row.model}"]
@@ -118,10 +118,7 @@ def _quiet() -> dict[str, str]:
 
 
 def check_one(name: str) -> None:
-    """Import the one entry point ``distribution/model`` and end the process: what `_checked` runs.
-
-    The last line on standard error is the verdict, since the plugin may print what it likes before it.
-    """
+    """Import the entry point ``distribution/model``; `_checked` runs this in a subprocess."""
     candidates = installed().named(name)
     if not candidates:
         raise UnknownNameError(f"There is no plugin '{name}'. 'zoo plugins' lists them.")
@@ -138,6 +135,6 @@ if __name__ == "__main__":
         verdict = "imported"
     except (PluginError, UnknownNameError) as refusal:
         verdict = f"Error: {refusal}"
-    sys.stderr.write(f"\n{verdict}\n")
+    sys.stderr.write(f"\n{verdict}\n")  # the last line, since the plugin may print anything before it
     sys.stderr.flush()
-    os._exit(0 if verdict == "imported" else 1)  # threads and exit hooks of the plugin do not get another word
+    os._exit(0 if verdict == "imported" else 1)  # without the plugin's threads and exit hooks
