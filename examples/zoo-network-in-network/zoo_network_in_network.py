@@ -1,4 +1,4 @@
-"""Network in Network for zoo (Lin, Chen, Yan 2013): each position of the image meets a small perceptron."""
+"""Network in Network for zoo (Lin, Chen, Yan 2013): convolutions followed by a small perceptron at each position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""zoo's conformance kit on Network in Network, and what the kit cannot know of it."""
+"""Runs zoo's conformance kit on Network in Network, and tests what the kit does not cover."""
 
 from __future__ import annotations
 

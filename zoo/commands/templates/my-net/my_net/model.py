@@ -1,13 +1,13 @@
-"""The architecture: one function that returns a Keras model, and its facts beside it.
+"""The architecture: a function that returns a Keras model, decorated with the model's facts.
 
-What stands here is a small working network in the spirit of a real paper. Put yours in its place; the tests
-then recompute every number that is declared and say what to correct.
+This is a small working network after a real paper. Replace it by yours; the tests then recompute every declared number
+and tell you what to correct.
 """
 
 from __future__ import annotations
 
 import zoo
-from zoo.lazy import keras  # imported when first used, so that `zoo list` stays quick
+from zoo.lazy import keras  # imported on first use, so that `zoo list` stays fast
 
 
 @zoo.register(

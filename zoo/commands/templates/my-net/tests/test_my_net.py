@@ -1,4 +1,4 @@
-"""zoo's conformance kit: whatever can be checked of any model is checked of this one."""
+"""Runs zoo's conformance kit, the checks that every model must pass."""
 
 from __future__ import annotations
 
