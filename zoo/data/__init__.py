@@ -1,9 +1,8 @@
-"""Data sets: where their bytes come from, how they are checked, and what they are once loaded.
+"""Data sets: finding, verifying, caching and loading them.
 
     load("mnist").train.images      uint8 (60000, 28, 28, 1)
 
-Importing this package costs NumPy and nothing else; TensorFlow, scikit-learn and TFDS are imported by what
-needs them.
+Importing this package imports only NumPy; TensorFlow, scikit-learn and TFDS are imported when they are needed.
 """
 
 from __future__ import annotations

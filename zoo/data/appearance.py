@@ -1,8 +1,8 @@
-"""What the images of a data set look like, measured, so that a picture to be classified can be made to look so too.
+"""Finds out how training images were prepared, so that a user's picture can be prepared in the same way.
 
-Drawings in MNIST's manner, one channel, ink of one kind on a plain ground, each scaled to one box and centred, want the
-same done to a picture; anything else is resized. Measured on the training images, this belongs to a run as its weights
-do: the same digits under another name, inverted or with a wider margin, are still digits.
+Drawings like MNIST's (one channel, ink on a plain background, scaled to a box and centred) need the same preparation;
+other pictures are only resized. This is measured on the training images and stored with the run, so that it does not
+depend on the data set's name: digits that are inverted or have a wider margin are still recognised as digits.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import Any
 import numpy as np
 
 DIGIT_DATASETS = ("mnist", "digits")
-"""Data sets that are known to hold handwritten digits, whatever is measured."""
+"""Data sets that hold handwritten digits, whatever the measurement says."""
 
-MOST_PIXELS, MOST_IMAGES = 20_000_000, 1000  # that are looked at
-BLACK, WHITE = 32, 223  # grey levels of 255: a border at most, or at least, so bright is that colour
-INK = 64  # grey levels above the ground
-NEARLY_ALL = 0.9  # share of the images that a trait must be found in
-WIDEST = 0.9  # share of the image's side: a box that leaves no margin is no sign of anything
-THICK = 0.25  # of the box: MNIST's strokes are about 3 of its 20 pixels thick
-LEFT = 0.1  # share of the ink that may lie in strokes thicker than that
+MOST_PIXELS, MOST_IMAGES = 20_000_000, 1000  # in the sample that is measured
+BLACK, WHITE = 32, 223  # of 255: a border is black up to the first grey level, white from the second
+INK = 64  # grey levels above the background
+NEARLY_ALL = 0.9  # fraction of the images that must have a property
+WIDEST = 0.9  # fraction of the image's side: a box without a margin proves nothing
+THICK = 0.25  # fraction of the box; MNIST's strokes are about 3 of its 20 pixels thick
+LEFT = 0.1  # fraction of the ink that may lie in strokes thicker than that
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture is prepared for a model, as its training images were.
+    """How a picture is prepared for a model, to match its training images.
 
-    `kind` is "digit" or "photo"; a photo is resized. `ground` is "black" or "white" where nearly all training images
-    are grey and have such a border, else None. Of a digit, `box` is the length of its longer side in pixels (None: 20
-    of 28, as in MNIST), and `centre` says what lies in the middle of the image: its centre of "mass", or of its "box".
+    `kind` is "digit" or "photo"; a photo is only resized. `ground` is the background, "black" or "white", if nearly all
+    training images are grey and have such a border, else None. For a digit, `box` is the length of its longer side in
+    pixels (None: 20 of 28, as in MNIST), and `centre` tells whether its centre of "mass" or its "box" is centred.
     """
 
     kind: str = "photo"
@@ -45,7 +45,7 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
-        """Rebuild it from `to_dict`. Raises `ValueError` for what is none."""
+        """Rebuild it from `to_dict`. Raises `ValueError` for invalid values."""
         if not isinstance(values, Mapping):
             raise ValueError(f"its preprocessing is none: {values!r}")
         found = cls(**{name: values[name] for name in cls.__dataclass_fields__ if name in values})
@@ -56,7 +56,7 @@ class Preprocessing:
 
     @classmethod
     def by_name(cls, dataset: str) -> Preprocessing:
-        """Return that of a run which does not record it: it followed from the data set's name."""
+        """Return the preprocessing of older runs, which do not record it: it follows from the data set's name."""
         return {"mnist": MNIST_FORM, "digits": DIGITS_FORM}.get(dataset, cls())
 
 
@@ -66,11 +66,11 @@ DIGITS_FORM = Preprocessing("digit", "black", 28, "box")
 
 
 def preprocessing_of(images: np.ndarray, dataset: str = "") -> Preprocessing:
-    """Measure how pictures are to be prepared for a model that was trained on these.
+    """Measure how pictures must be prepared for a model that is trained on these images.
 
     Args:
-        images: uint8 (N, H, W, C); of many, some are looked at, evenly spaced.
-        dataset: its name; one of `DIGIT_DATASETS` is taken for digits without asking.
+        images: uint8 (N, H, W, C); of many, an evenly spaced sample is measured.
+        dataset: the data set's name; those in `DIGIT_DATASETS` always count as digits.
     """
     is_known = dataset in DIGIT_DATASETS
     grey = _grey(_some(images))
@@ -84,7 +84,7 @@ def preprocessing_of(images: np.ndarray, dataset: str = "") -> Preprocessing:
 
 
 def has_form(image: np.ndarray, form: Preprocessing) -> bool:
-    """Whether an image, uint8 (H, W, C), is a drawing on the ground, of the size and in the place that `form` says."""
+    """Whether an image, uint8 (H, W, C), is a drawing with the background, size and position of `form`."""
     grey = _grey(image[None])
     if grey is None or _ground(grey) != form.ground or form.box is None:
         return False
@@ -96,7 +96,7 @@ def has_form(image: np.ndarray, form: Preprocessing) -> bool:
 
 
 def ground_of(image: np.ndarray) -> str | None:
-    """Return "black" or "white", if an image, uint8 (H, W, C), has such a border and no colour, else None."""
+    """Return the background of an image, uint8 (H, W, C): "black" or "white"; None if it is neither, or coloured."""
     grey = _grey(image[None])
     return None if grey is None else _ground(grey)
 
@@ -107,7 +107,7 @@ def _some(images: np.ndarray) -> np.ndarray:
 
 
 def _grey(images: np.ndarray) -> np.ndarray | None:
-    """Return (N, H, W), or None for images with colours."""
+    """Return (N, H, W), or None for coloured images."""
     first = images[..., 0]
     return first if (images == first[..., None]).all() else None
 
@@ -122,11 +122,11 @@ def _ground(grey: np.ndarray) -> str | None:
 
 
 def _drawn(ink: np.ndarray, *, any_form: bool) -> tuple[int, str] | None:
-    """Return the box of drawings and what is centred; None if these are none, unless `any_form` will do.
+    """Return the box of the drawings and which centre is used; None if these are not drawings.
 
     Args:
         ink: uint8 (N, H, W), bright on black.
-        any_form: what is drawn need not be alike in size and place.
+        any_form: accept drawings that differ in size and position.
     """
     ink = ink[(ink > INK).any(axis=(1, 2))]
     if not len(ink):
@@ -136,7 +136,7 @@ def _drawn(ink: np.ndarray, *, any_form: bool) -> tuple[int, str] | None:
     centre = min(off, key=lambda name: float(np.median(off[name])))
     is_boxed = box <= WIDEST * min(ink.shape[1:]) and _nearly_all(np.abs(longest - box) <= _tolerance(box))
     centred = {name: _nearly_all(distances <= _tolerance(box)) for name, distances in off.items()}
-    # Only MNIST's preparation centres by mass what is not centred by its box; anything may be centred by its box.
+    # Centred by mass and not by box: only MNIST's preparation does this. Many images are centred by box.
     is_drawn = (centred["mass"] and not centred["box"]) or (
         centred[centre] and _nearly_all(_thick(ink > INK, box) <= LEFT)
     )
@@ -152,9 +152,9 @@ def _tolerance(box: int) -> float:
 
 
 def _places(ink: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return the longer side of what is drawn in each image, and how far its centres lie from the image's, in pixels.
+    """Return the longer side of each drawing, and the distance of its centres from the image's, in pixels.
 
-    A centre of mass counts pixels from 0, as MNIST's does: its middle is 14 of 28, half a pixel from that of the edges.
+    A centre of mass counts pixels from 0, as in MNIST: its target is index 14 of 28, half a pixel off the middle.
     """
     inked = np.asarray(ink > INK)
     edges = [extent(np.asarray(inked.any(axis=axis))) for axis in (2, 1)]
@@ -173,7 +173,7 @@ def extent(inked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _thick(inked: np.ndarray, box: int) -> np.ndarray:
-    """Return the share of each image's ink that lies in strokes thicker than `THICK` of the box."""
+    """Return the fraction of each image's ink in strokes thicker than `THICK` of the box."""
     from scipy import ndimage
 
     size = max(2, round(THICK * box))

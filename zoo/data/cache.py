@@ -1,16 +1,16 @@
-"""Our own cache: decoded arrays on disk, memory-mapped, and hashed again at every single load.
+"""The cache of data sets: decoded arrays on disk, memory-mapped, and verified by hash at every load.
 
     <cache folder>/mnist/           train_images.npy, train_labels.npy, test_images.npy, test_labels.npy,
                                     manifest.json
-    <cache folder>/voc.2007/        the same of voc/2007, where labels count the objects of an
-                                    image, and its boxes: train_boxes.npy, test_boxes.npy; masks,
-                                    instances and images for validation likewise, where a data set has them
+    <cache folder>/voc.2007/        the same for voc/2007, with boxes: train_boxes.npy, test_boxes.npy;
+                                    here labels are numbers of objects per image. Masks, instances and
+                                    validation images likewise, if a data set has them
     <cache folder>/mnist.lock       held while one process fetches; the others wait
-    <cache folder>/.staging/mnist/  what that process is writing, in a folder of its own; whoever takes the
-                                    lock next clears away what was left
+    <cache folder>/.staging/mnist/  temporary folder of that process; the next process that takes the
+                                    lock removes leftovers
 
-A data set appears by one rename of its finished folder, so there is all of it or nothing. A process that is
-killed lets go of its lock, as the system does that for it, and leaves at most a staging folder.
+A finished data set is moved into place by one rename, so it is complete or absent. If a process is killed, the system
+releases its lock, and at most a staging folder is left over.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class CacheError(DataError):
 
 @dataclass(frozen=True)
 class VerifyRow:
-    """One cached file hashed anew: `found` is its digest, or in words what is wrong with it."""
+    """The check of one cached file: `found` is its digest, or a description of the damage."""
 
     file: str
     expected: str
@@ -67,15 +67,15 @@ def cached_names() -> list[str]:
 
 
 def _file_name(name: str) -> str:
-    """Return what a data set is called on the disk: a name may hold a slash, and never holds a dot."""
+    """Return a data set's name on disk. Names may contain a slash, but no dot."""
     return name.replace("/", ".")
 
 
 def read(name: str, published: Mapping[str, str]) -> Dataset | None:
-    """Return the cached data set `name`, every byte of it hashed, or None if it is not cached.
+    """Return the cached data set `name` after verifying its hashes, or None if it is not cached.
 
-    The digests must be those in `published`; where that is empty, those recorded when it was written.
-    Images are read-only memory maps. Raises `DigestError`, naming the file and the repair, for any damage.
+    The digests must match `published`, or, where that has none, those recorded when the data set was written. Images
+    are read-only memory maps. Raises `DigestError`, naming the file and the repair, for any damage.
     """
     folder = entry_folder(name)
     if not folder.exists():
@@ -99,7 +99,7 @@ def read(name: str, published: Mapping[str, str]) -> Dataset | None:
 
 
 def verify(name: str, published: Mapping[str, str]) -> list[VerifyRow]:
-    """Hash each cached file of `name` anew and return what was expected beside what was found.
+    """Hash each cached file of `name` and return expected and actual digests.
 
     Raises `DataError` if nothing is cached under this name.
     """
@@ -144,10 +144,9 @@ def locked(name: str, announce: Callable[[str], None]) -> Iterator[Path]:
 
 
 def _fresh_staging(name: str) -> tuple[Path, Path]:
-    """Return the shelf of `name` and a new folder on it, cleared of what killed processes left there.
+    """Return the staging folder of `name` and a new folder in it, after removing leftovers of killed processes.
 
-    Nobody else can hold the lock, but a killed process may have left a pip that still writes: so its folder
-    is removed as far as possible, and never used again.
+    A killed process may have left a pip that is still writing, so its folder is never used again.
     """
     shelf = cache_folder() / ".staging" / _file_name(name)
     shelf.mkdir(parents=True, exist_ok=True)
@@ -157,10 +156,10 @@ def _fresh_staging(name: str) -> tuple[Path, Path]:
 
 
 def write(dataset: Dataset, staging: Path) -> None:
-    """Write `dataset` into `staging` and put it in place of whatever was cached under its name.
+    """Write `dataset` to `staging`, then replace the cached data set of its name.
 
-    Only to be called under the lock. Raises `CacheError` if the disk is full or cannot be written; what was
-    cached before then stands unless it was already out of the way.
+    Call it only while holding the lock. Raises `CacheError` if the disk is full or cannot be written; the previous
+    data set then stays, unless it has already been moved away.
     """
     fresh, folder = staging / "new", entry_folder(dataset.name)
     arrays = plain_arrays(dataset.train, dataset.test, dataset.validation)
@@ -190,7 +189,7 @@ def _as_cache_error() -> Iterator[None]:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows opens no folders, and its renames need none of this
+    if os.name == "nt":  # Windows cannot open folders, and its renames do not need this
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -200,7 +199,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _array_names(manifest: Manifest) -> list[str]:
-    """Return the four parts that every data set has, then what this one has beside them."""
+    """Return the four arrays of every data set, then any others of this one."""
     return [*ARRAYS, *(key for key in manifest.arrays if key not in ARRAYS)]
 
 

@@ -1,8 +1,8 @@
-"""From a name to a data set: the one place that decides which bytes are used.
+"""Loads data sets by name, and decides where each comes from.
 
-For every data set alike: what the user points at, or else our own cache, or else the sources of its entry in
-order. Files the user points at come before the cache, because somebody who names a folder means that folder:
-were it empty and the cache full, training on the cache in silence would be wrong.
+The order is the same for all: the user's files, then the cache, then the sources of its entry. The user's files come
+before the cache because a user who names a folder means that folder: if it is empty, silently training on cached data
+would be wrong.
 """
 
 from __future__ import annotations
@@ -25,31 +25,30 @@ from zoo.data.sources.tfds import configurations, known_names, prepared_folder, 
 from zoo.errors import DataError, DigestError, UnknownNameError, suggestion
 
 
-def _place(entry: Entry) -> tuple[bool, int, bool, str]:
-    """Return the key by which data sets are sorted: derived ones last, large ones and the default first."""
+def _sort_key(entry: Entry) -> tuple[bool, int, bool, str]:
+    """Sort derived data sets last, large ones and the default first."""
     return entry.derive is not None, -entry.info.train_size, entry.name != "mnist", entry.name
 
 
-CATALOG = {entry.name: entry for entry in sorted(values_in("zoo.data.sources", Entry), key=_place)}
-# A name becomes a folder in the cache, so it is a plain word, no dots or leading dashes; or two with a slash between
-# them, a data set of TFDS and its configuration.
+CATALOG = {entry.name: entry for entry in sorted(values_in("zoo.data.sources", Entry), key=_sort_key)}
+# A name becomes a folder in the cache, so it is a word without dots or leading dashes; or, for a data set of TFDS and
+# its configuration, two words with a slash between them.
 NAME_RULE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)?")
 
 
 def load(
     name: str = "mnist", *, data_dir: str | PathLike[str] | None = None, announce: Announce | None = None
 ) -> Dataset:
-    """Return the data set `name`, every byte of it checked.
+    """Return the data set `name`, verified.
 
     `data_dir` is a folder with IDX files, arrays or tables, an `.npz` or `.csv` file, or a folder of images in COCO's
-    format (see `zoo.data.formats`); with it, `name` may be any word, and what is read is kept in the cache only if it
-    is the published data of `name`. Whatever was fetched is kept, boxes and masks too;
-    where the cache cannot be written, the data set is used from memory. `announce` gets a line of text when something
-    takes time, is passed over, or cannot be kept, and says how the user's files were understood where they are not in
-    zoo's own form. Derived data sets, as scenes are from MNIST, are made anew.
+    format (see `zoo.data.formats`); with it, `name` may be any word, and the data is cached only if it is the published
+    data of `name`. Fetched data is always cached, including boxes and masks; if the cache cannot be written, the data
+    set is kept in memory. `announce` receives a line of text when something takes time, is skipped or cannot be cached,
+    and about how the user's files were interpreted. Derived data sets, such as scenes from MNIST, are generated anew.
 
-    Raises `DigestError` if cached bytes, or files given as MNIST, are not the published ones;
-    `UnknownNameError` if nothing is called `name`; `DataError` if no source has it, listing what each said.
+    Raises `DigestError` if cached bytes, or files given as MNIST, are not the published ones; `UnknownNameError` if
+    there is no data set `name`; `DataError` if no source has it, with the reason of each.
     """
     tell = announce or say_nothing
     entry = _entry(name)
@@ -66,8 +65,8 @@ def load(
 def prepare(name: str, *, data_dir: str | PathLike[str] | None = None, announce: Announce | None = None) -> Path:
     """Put the data set `name` into the cache, verified, and return its folder there.
 
-    A sound cache entry is left as it is; a damaged one is replaced. With `data_dir`, those files replace
-    whatever was cached under `name`. Raises as `load` does, and `DataError` if the cache cannot be written.
+    A valid cache entry is left as it is; a damaged one is replaced. With `data_dir`, those files replace the cached
+    data set. Raises the errors of `load`, and `DataError` if the cache cannot be written.
     """
     tell = announce or say_nothing
     entry = _kept(name)
@@ -82,15 +81,15 @@ def prepare(name: str, *, data_dir: str | PathLike[str] | None = None, announce:
 
 
 def verify(name: str) -> list[cache.VerifyRow]:
-    """Hash the cached files of `name` anew. Raises `DataError` if none are cached."""
+    """Verify the hashes of the cached files of `name`. Raises `DataError` if none are cached."""
     entry = _kept(name)
     return cache.verify(entry.name, entry.published)
 
 
 def where(name: str) -> list[SourceStatus]:
-    """Return every source of `name`, in the order they are tried, and whether it has the data.
+    """Return every source of `name`, in the order in which they are tried, and whether it has the data.
 
-    Looks at the disk only: nothing is fetched, imported or hashed.
+    Only looks at the disk: nothing is fetched, imported or hashed.
     """
     entry = _kept(name)
     folder = cache.entry_folder(entry.name)
@@ -101,20 +100,20 @@ def where(name: str) -> list[SourceStatus]:
 
 
 def list_datasets() -> list[DatasetInfo]:
-    """Return the data sets of the catalog, then any others that were prepared into the cache."""
+    """Return the data sets of the catalog, then any others in the cache."""
     cached = cache.cached_names()
     catalog = [replace(entry.info, cached=_kept(name).name in cached) for name, entry in CATALOG.items()]
     return catalog + [_cached_info(name) for name in cached if name not in CATALOG]
 
 
 def _kept(name: str) -> Entry:
-    """Return the entry whose files are kept: `name`'s own, or that of the data set it derives from."""
+    """Return the entry whose files are cached: that of `name`, or of the data set that it is derived from."""
     entry = _entry(name)
     return entry if entry.derive is None else _kept(entry.base)
 
 
 def _entry(name: str) -> Entry:
-    """Return the entry of `name`; one made for the occasion, if it is not in the catalog."""
+    """Return the entry of `name`; a new one for TFDS, if it is not in the catalog."""
     if name in CATALOG:
         return CATALOG[name]
     if not NAME_RULE.fullmatch(name):
@@ -134,14 +133,14 @@ def _unknown(name: str, others: list[str]) -> UnknownNameError:
 
 def _read_cached(entry: Entry) -> Dataset | None:
     dataset = cache.read(entry.name, entry.published)
-    # The names of classes belong to the code where the code knows them.
+    # Class names in the catalog take precedence over those in the cache.
     return replace(dataset, class_names=entry.class_names) if dataset and entry.class_names else dataset
 
 
 def _obtain(entry: Entry, tell: Announce) -> Dataset:
-    """Fetch what is not cached, once: another process may have done it while this one waited for the lock.
+    """Fetch a data set and cache it, unless another process does so while this one waits for the lock.
 
-    Where it cannot be written to the cache, it is returned as it was fetched.
+    If the cache cannot be written, return the data as fetched.
     """
     _require_known(entry)
     fetched = None
@@ -161,7 +160,7 @@ def _obtain(entry: Entry, tell: Announce) -> Dataset:
 
 
 def _read_again(entry: Entry, tell: Announce, damage: DigestError) -> Dataset:
-    """Look once more at a cache that seemed damaged, now that nobody can be replacing it meanwhile."""
+    """Read a seemingly damaged cache entry again under the lock, so that no other process is replacing it."""
     try:
         with cache.locked(entry.name, tell):
             dataset = _read_cached(entry)
@@ -181,7 +180,7 @@ def _is_sound(entry: Entry, tell: Announce) -> bool:
 
 
 def _require_known(entry: Entry) -> None:
-    """Raise `UnknownNameError` where no source knows the name: before a lock or folder is made for it."""
+    """Raise `UnknownNameError` if no source knows the name, before a lock or folder is created for it."""
     if entry.name not in CATALOG and prepared_folder(entry.name) is None:
         names = known_names()
         base, _, configuration = entry.name.partition("/")
@@ -206,7 +205,7 @@ def _from_user(entry: Entry, path: Path, tell: Announce) -> Dataset:
     if changed:
         tell(f"{path} is not the published {entry.name}; its digests are recorded and it is used as it is.")
     elif entry.published and not cache.entry_folder(entry.name).exists():
-        # The same bytes as from any other source: next time the user need not point at them.
+        # The same bytes as from any other source: next time --data-dir is not needed.
         with suppress(cache.CacheError), cache.locked(entry.name, tell) as staging:
             cache.write(dataset, staging)
             tell(f"{entry.name} is now in the cache; --data-dir is not needed any more.")
@@ -214,7 +213,7 @@ def _from_user(entry: Entry, path: Path, tell: Announce) -> Dataset:
 
 
 def _user_dataset(entry: Entry, path: Path, tell: Announce, *, strict: bool) -> Dataset:
-    """Read the user's files. `strict`: they must be the published data of `entry`, if there is any."""
+    """Read the user's files. `strict`: they must match the published digests of `entry`, if there are any."""
     path = path.expanduser().absolute()
     raw = read_user_files(path, entry.name, tell, class_names=entry.class_names)
     must_match = strict or entry.only_published
@@ -227,7 +226,7 @@ def _user_dataset(entry: Entry, path: Path, tell: Announce, *, strict: bool) -> 
 
 
 def _cached_info(name: str) -> DatasetInfo:
-    """Return what the manifest of a cached data set says; a damaged one is listed too, so that it is seen."""
+    """Return the facts in the manifest of a cached data set; damaged ones are listed, too."""
     try:
         manifest = Manifest.read(cache.entry_folder(name))
     except DataError:

@@ -1,7 +1,6 @@
-"""What a data set is: two splits of images, the names of their classes, and the digests of their bytes.
+"""The classes `Dataset` and `Split`, and the checks that turn raw arrays into them.
 
-Images have a label each or, where they are scenes, boxes, masks or both. Importing this module costs NumPy and nothing
-else.
+Each image has a label or, if it is a scene, boxes, masks or both. Importing this module imports only NumPy.
 """
 
 from __future__ import annotations
@@ -18,25 +17,24 @@ from zoo.errors import DataError
 if TYPE_CHECKING:
     import tensorflow as tf
 
-Names = tuple[str, ...]  # of classes, in the order that labels count them
+Names = tuple[str, ...]  # class names, indexed by label
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 SIDES = ("train", "validation", "test")
-ANNOTATIONS = ("boxes", "masks", "instances")  # what a split of scenes has beside images, as far as it is known
-LARGEST_BYTES = 4 * 1024**3  # decoded images are held in memory, twice for a moment
+ANNOTATIONS = ("boxes", "masks", "instances")  # what a split of scenes may have besides images
+LARGEST_BYTES = 4 * 1024**3  # decoded images are held in memory, briefly twice
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One half of a data set: N images, and what is known of each. A field is None where its images do not have it.
+    """A split of a data set: N images and their labels or annotations. A field is None if the images do not have it.
 
     `images` is uint8 of shape (N, H, W, C), values 0..255; it may be a read-only memory map of the cache.
     `labels` is int64 of shape (N,), the class of each image, 0..num_classes - 1; scenes, which show several objects,
-    have no one label each.
+    have none.
 
-    Scenes have these, or some of them: `boxes`, float32 (N, M, 5), rows of (class, top, left, bottom, right), edges
-    as shares of height and width, all -1 where there is no further object; `masks`, uint8 (N, H, W), the class of each
-    pixel counted from 1, 0 for the background; `instances`, uint8 (N, H, W), its object's row in `boxes`, counted from
-    1.
+    Scenes have some of these: `boxes`, float32 (N, M, 5), rows of (class, top, left, bottom, right), edges as fractions
+    of height and width, padded with rows of -1; `masks`, uint8 (N, H, W), the class of each pixel counted from 1, 0 for
+    the background; `instances`, uint8 (N, H, W), the row in `boxes` of each pixel's object, counted from 1.
     """
 
     images: np.ndarray
@@ -50,27 +48,27 @@ class Split:
 
     @property
     def object_counts(self) -> np.ndarray:
-        """How many objects each image shows, int64 (N,): those in `boxes`; without boxes, one."""
+        """Number of objects in each image, int64 (N,): those in `boxes`, or one if there are no boxes."""
         return np.ones(len(self), np.int64) if self.boxes is None else (self.boxes[..., 0] >= 0).sum(axis=1)
 
     @property
     def annotations(self) -> dict[str, np.ndarray]:
-        """Those of boxes, masks and instances that are known, by name."""
+        """The available ones of boxes, masks and instances, by name."""
         return {kind: array for kind in ANNOTATIONS if (array := getattr(self, kind)) is not None}
 
     def take(self, rows: np.ndarray | slice) -> Split:
-        """Return the images of these rows, with everything that is known about them."""
+        """Return the images at these indices, with their labels and annotations."""
         return Split(**{name: value[rows] for name, value in vars(self).items() if value is not None})
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images to train on and images to test on, ready in memory.
+    """A data set in memory: training and test images, class names and digests.
 
-    `source` says in one line where these bytes came from. `digests` holds the SHA-256 of each of the four
-    arrays (`train_images`, `train_labels`, `test_images`, `test_labels`) as IDX content, header and bytes; of scenes
-    that were read, also that of `train_boxes` and so on. `validation` are images that the source sets aside for
-    validation: where a recipe holds training images out, these stand in for them.
+    `source` describes in one line where the data came from. `digests` holds the SHA-256 of each of the four arrays
+    (`train_images`, `train_labels`, `test_images`, `test_labels`) as IDX content, header and bytes, and for scenes also
+    of `train_boxes` and so on. `validation` is the source's own validation split: if a recipe holds out training
+    images, it is used instead.
     """
 
     name: str
@@ -89,15 +87,15 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
-        """How many classes a label can name."""
+        """The number of classes."""
         return len(self.class_names)
 
     def tf_dataset(self, split: str = "train", *, batch_size: int, shuffle_seed: int | None = None) -> tf.data.Dataset:
         """Return `split` as batches of (uint8 (B, H, W, C), int64 (B,)) for a `tf.data` pipeline.
 
-        Scenes give a dictionary of their boxes, masks and instances in the place of labels. With `shuffle_seed` the
-        order is drawn anew at each pass, and the same seed draws the same orders. The last batch may be smaller. Raises
-        `DataError` for a split other than "train", "test" and, where there are such images, "validation".
+        Scenes have a dictionary of boxes, masks and instances instead of labels. With `shuffle_seed` the images are
+        shuffled anew in each epoch, reproducibly. The last batch may be smaller. Raises `DataError` for a split other
+        than "train", "test" and, if there is one, "validation".
         """
         chosen: Split | None = getattr(self, split) if split in SIDES else None
         if chosen is None:
@@ -111,10 +109,10 @@ class Dataset:
         return batches.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
     def with_classes_of(self, class_names: Sequence[str]) -> Dataset:
-        """Return the same images with labels that count `class_names`, as far as these name all classes there are.
+        """Return the same images with labels that index `class_names`, if these include all classes of the data set.
 
-        So the labels mean what they meant to a model that was trained with these classes. Where the data set has a
-        class that is not among them, and for scenes, it is returned as it is.
+        The labels then match those that a model was trained with. If a class is missing from `class_names`, and for
+        scenes, the data set is returned unchanged.
         """
         names = tuple(class_names)
         is_same = names == self.class_names or self.train.labels is None
@@ -131,12 +129,11 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False)
 class RawArrays:
-    """What a source returns: four arrays as they were found, not checked yet.
+    """The arrays that a source returns, not checked yet.
 
-    A source with images for validation brings `validation_images` and `validation_labels` too. In the place of labels,
-    scenes bring `train_boxes`, `train_masks`, `train_instances` and those of the test images, as far as they are known,
-    as `Split` describes them. `files` names, for each array, the file that it was read from, so that an error can name
-    it too.
+    Besides the four arrays there may be `validation_images` and `validation_labels`. Scenes have `train_boxes`,
+    `train_masks`, `train_instances` and the same for test images instead of labels, if they are known, as described at
+    `Split`. `files` maps each array to the file that it was read from, for error messages.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -148,7 +145,7 @@ class RawArrays:
     def of_one_file(
         cls, arrays: Mapping[str, np.ndarray], origin: str, *, file: str = "", class_names: Names | None = None
     ) -> RawArrays:
-        """Return the arrays of a single file that holds all of them; it is called as its origin is, or `file`."""
+        """Return arrays that were all read from one file, named `file`, or by default like their origin."""
         return cls(arrays, origin, {key: f"{key} in {file or origin}" for key in arrays}, class_names)
 
 
@@ -157,8 +154,8 @@ def assemble(name: str, raw: RawArrays, class_names: Names | None = None) -> Dat
 
     Raises `DataError`, naming the file, unless images are uint8 (N, H, W) or (N, H, W, C), labels are whole
     numbers >= 0 of shape (N,), each split has as many labels as images and at least one of both, and all images have
-    one size. Scenes have no labels; their classes have the names that the source gives them, and scenes without any
-    object are refused, as they are where `class_names` are demanded.
+    one size. Scenes have no labels, and get the source's class names; scenes without any object are rejected, and so
+    are scenes if `class_names` are given.
     """
     splits = {side: _split(raw, side) for side in SIDES if side != "validation" or "validation_images" in raw.arrays}
     train = splits["train"]
@@ -180,7 +177,7 @@ def assemble(name: str, raw: RawArrays, class_names: Names | None = None) -> Dat
 
 
 def _names_of_classes(name: str, raw: RawArrays, splits: Mapping[str, Split], wanted: Names | None) -> Names:
-    """Return the names of the classes that labels count: numbers where nobody names them."""
+    """Return the class names of labelled images; numbers if there are no names."""
     highest = max(int(split.labels.max()) for split in splits.values() if split.labels is not None)
     names = wanted or raw.class_names or tuple(str(label) for label in range(highest + 1))
     if highest >= len(names):
@@ -191,7 +188,7 @@ def _names_of_classes(name: str, raw: RawArrays, splits: Mapping[str, Split], wa
 
 
 def _names_of_scenes(name: str, raw: RawArrays, splits: Mapping[str, Split], wanted: Names | None) -> Names:
-    """Return the names of the classes that objects have."""
+    """Return the class names of scenes' objects."""
     if wanted is not None or raw.class_names is None:
         raise DataError(
             f"{raw.files['train_images']} holds boxes or masks, and {name} is a data set of images with one label "
@@ -207,10 +204,10 @@ def _names_of_scenes(name: str, raw: RawArrays, splits: Mapping[str, Split], wan
 
 
 def plain_arrays(train: Split, test: Split, validation: Split | None = None) -> dict[str, np.ndarray]:
-    """Return the arrays of all splits by their names, `train_images` and so on, as they are stored and hashed.
+    """Return the arrays of all splits by name, `train_images` and so on, as they are stored and hashed.
 
-    Images of one channel lose it, (N, H, W), which is how IDX files hold them; labels are uint8, or int32
-    where there are more than 256 classes, and of scenes the number of objects.
+    Images with one channel become (N, H, W), as in IDX files; labels are uint8, or int32 for more than 256 classes, and
+    for scenes the number of objects.
     """
     arrays: dict[str, np.ndarray] = {}
     for side, split in (("train", train), ("test", test), ("validation", validation)):
@@ -222,9 +219,9 @@ def plain_arrays(train: Split, test: Split, validation: Split | None = None) -> 
 
 
 def split_of(arrays: Mapping[str, np.ndarray], side: str) -> Split:
-    """Return one side, "train" for one, of arrays that are named and stored as by `plain_arrays`.
+    """Return one split, such as "train", of arrays as returned by `plain_arrays`.
 
-    Beside boxes or masks, `labels` count objects and are passed over.
+    With boxes or masks, `labels` are only numbers of objects, and are ignored.
     """
     images = arrays[f"{side}_images"]
     annotations = {kind: arrays[f"{side}_{kind}"] for kind in ANNOTATIONS if f"{side}_{kind}" in arrays}
@@ -250,7 +247,7 @@ def _plain_labels(labels: np.ndarray) -> np.ndarray:
 
 
 def _split(raw: RawArrays, side: str) -> Split:
-    """Return one side of raw arrays, checked. Raises `DataError`."""
+    """Check and return one split of raw arrays. Raises `DataError`."""
     images, labels = f"{side}_images", f"{side}_labels"
     _check_images(raw.arrays[images], raw.files[images])
     if labels not in raw.arrays:
@@ -273,7 +270,7 @@ def _check_images(images: np.ndarray, file: str) -> None:
 
 
 def _checked_labels(labels: np.ndarray, file: str) -> np.ndarray:
-    # CIFAR's files hold labels as a column; the column says nothing more than the list.
+    # CIFAR's files hold labels as a column.
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1 or labels.size == 0:
         raise DataError(
@@ -287,5 +284,5 @@ def _checked_labels(labels: np.ndarray, file: str) -> np.ndarray:
 
 
 def size_of(images: np.ndarray) -> str:
-    """Return height, width and channels of images (N, H, W, C) in words."""
+    """Return height, width and channels of images (N, H, W, C) as text."""
     return "x".join(str(length) for length in images.shape[1:])

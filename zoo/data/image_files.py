@@ -1,4 +1,4 @@
-"""Image files that people have, opened in one way for data sets and for `zoo predict`."""
+"""Opens users' image files safely, for data sets and for `zoo predict`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS = ("PNG", "JPEG", "JPEG2000", "GIF", "BMP", "DIB", "TIFF", "WEBP", "AVIF", "PPM", "ICO")
-"""What is read, by Pillow's names, as far as the installed Pillow can. Its JPEG reader reads MPO too. EPS is left out:
-Pillow would hand the file to Ghostscript."""
+"""Pillow's names of the formats that are read, if the installed Pillow supports them. Its JPEG reader also reads MPO.
+EPS is left out, because Pillow would pass the file to Ghostscript."""
 
 MAX_PIXELS = 128_000_000
 """More than any camera phone's usual output; a bigger claim in a small file is a decompression bomb."""
@@ -32,26 +32,26 @@ OTHERS = (
     (0, b"<html", "a web page"),
     (0, b"version https://git-lfs", "a pointer of Git LFS, and `git lfs pull` fetches the image"),
 )
-"""Where and how files begin that are met under the names of images, and what they are."""
+"""Signatures of other files that users mistake for images: offset, first bytes, description."""
 
 
 @contextlib.contextmanager
 def open_image(path: Path) -> Iterator[Image.Image]:
-    """Open an image file, which is told by its content, not by its suffix; decode it inside the block.
+    """Open an image file, recognised by its content, not its suffix; decode it inside the block.
 
     Raises:
         ImageError: it cannot be opened or, inside the block, decoded; or it has more than `MAX_PIXELS`. The message
-            says what is wrong and what to do, to be put behind the file's name: "is damaged: ...".
+            is a sentence without its subject, the file's name: "is damaged: ...".
     """
     from PIL import Image, UnidentifiedImageError
 
     said: list[warnings.WarningMessage] = []
     try:
-        # Pillow remarks on odd metadata, which is no matter, and names the decoder that it lacks, which is.
+        # Pillow's warnings about odd metadata do not matter, but those that name a missing decoder do.
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             with Image.open(path, formats=_formats()) as image:
-                if image.width * image.height > MAX_PIXELS:  # the header's word for it: nothing is unpacked yet
+                if image.width * image.height > MAX_PIXELS:  # from the header: nothing is decoded yet
                     raise _too_big()
                 yield image
     except ZooError:
@@ -71,7 +71,7 @@ def open_image(path: Path) -> Iterator[Image.Image]:
 
 
 def _formats() -> list[str]:
-    """Return those of `FORMATS` that the installed Pillow can open: it fails on a name that it does not know."""
+    """Return those of `FORMATS` that the installed Pillow can open; it fails on an unknown name."""
     from PIL import Image
 
     Image.init()
@@ -79,7 +79,7 @@ def _formats() -> list[str]:
 
 
 def _content(path: Path) -> str:
-    """Return what a file is that is no image, as far as its beginning tells: ": it is ..." or an empty text."""
+    """Return what a file is, by its first bytes, as ": it is ...", or an empty string."""
     with path.open("rb") as file:
         begin = file.read(64).lower()
     named = (what for at, mark, what in OTHERS if begin[at:].startswith(mark.lower()))

@@ -1,6 +1,6 @@
-"""The manifest of a cached data set: which arrays lie beside it, of what shape, with which digest.
+"""The manifest of a cached data set, which lists its arrays with shapes and digests.
 
-It carries a digest of itself, so that a flipped byte in a class name is noticed like one in a pixel.
+It also holds a digest of itself, so that damage to a class name is noticed like damage to a pixel.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ArrayRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a cache folder promises to hold. `arrays` maps the name of each array to its record."""
+    """The contents of a cache folder. `arrays` maps the name of each array to its record."""
 
     name: str
     origin: str

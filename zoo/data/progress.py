@@ -1,4 +1,4 @@
-"""Show that something is being fetched: a bar where a person looks on, one plain line elsewhere."""
+"""Progress of downloads: a bar on a terminal, one line of text elsewhere."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Announce = Callable[[str], None]
-"""Gets a line of text when something takes time, is passed over, or was understood."""
+"""Receives a line of text when something takes time, is skipped, or was interpreted."""
 
 
 def say_nothing(_line: str) -> None:
-    """Stand for an `Announce` that was not given."""
+    """The default `Announce`, which ignores its line."""
 
 
 @contextmanager
 def fetching(description: str, total: int | None, announce: Announce) -> Iterator[Callable[[int], None]]:
     """Yield a function that takes the number of bytes fetched so far.
 
-    On a terminal it moves a bar on stderr (`total` None: a bar that only pulses); elsewhere
-    `announce` gets one line at the start.
+    On a terminal it advances a bar on stderr (which only pulses if `total` is None); elsewhere `announce` receives one
+    line at the start.
     """
     if not sys.stderr.isatty():
         announce(f"{description} ...")

@@ -1,4 +1,4 @@
-"""Values found by looking through a folder of modules: to add one is to add a file, and no list is edited."""
+"""Finds values of a type in all modules of a package, so that adding one takes only a new file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 
 def values_in(package: str, kind: type[T]) -> list[T]:
-    """Return each value of type `kind` that the modules of a package hold, in the order of their names.
+    """Return each value of type `kind` in the modules of a package, in the order of module names.
 
-    Imports every module, so none of them may import what is heavy.
+    Imports every module, so none of them may import heavy libraries.
     """
     folder = importlib.import_module(package).__path__
     modules = [importlib.import_module(f"{package}.{module.name}") for module in pkgutil.iter_modules(folder)]

@@ -1,1 +1,1 @@
-"""Where data sets come from. Each module's `Entry` values are found by scanning: to add a data set, add a file."""
+"""Sources of published data sets. `Entry` values are found by scanning: to add a data set, add a file."""

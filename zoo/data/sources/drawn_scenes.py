@@ -1,8 +1,8 @@
-"""Scenes of handwritten digits: what a detector finds boxes in, and a segmenter masks.
+"""Synthetic scenes of handwritten digits with boxes and masks, for detectors and segmenters.
 
-Each scene is a black canvas with one to eight real digits of MNIST at random places, sizes and slight turns, drawn so
-that they overlap little. Test scenes hold digits of MNIST's test images only. A scene follows from a seed and the
-digits, so scenes are drawn anew when they are asked for (thousands a second), and are not kept.
+Each scene is a black canvas with one to eight MNIST digits at random positions, sizes and slight rotations, which
+overlap little. Test scenes only contain digits of MNIST's test images. A scene depends only on a seed and the digits,
+so scenes are generated when they are loaded (thousands per second), and are not cached.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from zoo.data.dataset import Dataset, Split
 from zoo.data.formats.annotated import class_masks
 from zoo.data.sources.source import DatasetInfo, Entry
 
-SIDE = 28  # of a digit's image, pixels; its ink lies in 20x20 of them, within 14.2 pixels of the middle
+SIDE = 28  # of a digit's image, pixels; its ink lies in 20x20 of them, within 14.2 pixels of the centre
 REACH = 14.5
 MOST = 8  # digits in a scene
 INK = 64  # grey level from which a pixel belongs to a digit
 OVERLAP = 0.15  # of the smaller of two boxes, at most
-TRIES = 24  # places that are tried for a digit; one that fits nowhere is left out
-CHUNK = 512  # digits, or scenes, that are worked on at once: what they take fits a processor's cache
+TRIES = 24  # positions that are tried for a digit; it is left out if none fits
+CHUNK = 512  # digits, or scenes, that are drawn at once: they fit into a processor's cache
 
 
 @dataclass(frozen=True)
 class Layout:
     """How scenes are drawn.
 
-    `side` of the canvas in pixels; `scales` of the digits, least and greatest, of MNIST's own size; `turn`, degrees
-    to either side; `clutter`, how many fragments of other digits, 8x8 pixels, lie about that belong to no object.
+    `side` of the canvas in pixels; `scales`, smallest and largest, relative to MNIST's size; `turn`, the largest
+    rotation in degrees; `clutter`, the number of 8x8 fragments of other digits, which belong to no object.
     """
 
     side: int = 64
@@ -47,10 +47,10 @@ def draw_dataset(name: str, layout: Layout, digits: Dataset, *, seed: int = 0) -
     """Return scenes as a `Dataset` whose splits have `boxes`, `masks` and `instances`.
 
     Args:
-        name: what it is called.
+        name: the data set's name.
         layout: how scenes are drawn.
         digits: MNIST, or any digits of 28x28 pixels in one channel.
-        seed: other seeds draw other scenes.
+        seed: of the random scenes.
     """
     return Dataset(
         name=name,
@@ -67,7 +67,7 @@ def draw_scenes(digits: Split, layout: Layout, count: int, *, seed: int | list[i
 
     Returns:
         A `Split` of `images` uint8 (N, S, S, 1); `boxes` float32 (N, 8, 5), rows of (class, top, left, bottom, right)
-        with edges as shares of the side, and of -1 where there is no digit; `masks` uint8 (N, S, S), 0 for the
+        with edges as fractions of the side, padded with -1; `masks` uint8 (N, S, S), 0 for the
         background and class + 1 for a digit; `instances` uint8 (N, S, S), the number of the digit's row in `boxes` + 1.
     """
     labels = digits.labels
@@ -110,7 +110,7 @@ class _Canvas:
             rows: (n,) numbers of scenes.
             patches: uint8 (n, P, P), the digits as they will look.
             labels: (n,) their classes.
-            places: (n, tries, 2), shares of the room that there is below and to the right of a digit.
+            places: (n, tries, 2), positions to try, as fractions of the free space below and to the right of a digit.
         """
         top, bottom = extent(np.asarray((patches >= INK).any(axis=2)))
         left, right = extent(np.asarray((patches >= INK).any(axis=1)))
@@ -129,9 +129,9 @@ class _Canvas:
         self._paint(rows, patches, offsets, slots + 1)
 
     def _overlap(self, rows: np.ndarray, proposed: np.ndarray) -> np.ndarray:
-        """Return by how much each proposed box (n, tries, 4) covers a box there is, or is covered: a share, (n, tries).
+        """Return the largest overlap of each proposed box (n, tries, 4) with a present one, (n, tries).
 
-        What counts is the intersection's share of the smaller of the two.
+        It is the area of the intersection divided by that of the smaller box.
         """
         there = self.boxes[rows][:, None, :, 1:] * self.side  # (n, 1, 8, 4)
         present = self.boxes[rows][:, None, :, 0] >= 0
@@ -143,7 +143,7 @@ class _Canvas:
         return np.where(present, share, 0).max(axis=2)
 
     def _paint(self, rows: np.ndarray, patches: np.ndarray, offsets: np.ndarray, numbers: np.ndarray) -> None:
-        """Lay patches over the images, the brighter pixel seen, and note whose pixel it is."""
+        """Draw patches into the images, where the brighter pixel wins, and record the pixels' instances."""
         which, y, x = np.nonzero(patches)
         values = patches[which, y, x]
         y, x = y + offsets[which, 0], x + offsets[which, 1]
@@ -160,17 +160,17 @@ class _Canvas:
 def _patches(
     padded: np.ndarray, chosen: np.ndarray, scales: np.ndarray, turns: np.ndarray, *, most: float
 ) -> np.ndarray:
-    """Return digits enlarged and turned about their middle, by bilinear interpolation: uint8 (n, P, P).
+    """Return digits scaled and rotated about their centre, by bilinear interpolation: uint8 (n, P, P).
 
     Args:
         padded: uint8 (D, 30, 30), the digits with a black frame of one pixel.
-        chosen: (n,) which of them.
-        scales: (n,) by how much each is enlarged.
-        turns: (n,) radians.
-        most: the greatest scale, which decides P.
+        chosen: (n,) indices of the digits.
+        scales: (n,) scale factors.
+        turns: (n,) rotations in radians.
+        most: the largest scale, which determines P.
     """
     half = math.ceil(REACH * most)
-    offsets = np.arange(0.5 - half, half, dtype=np.float32)  # of pixels' middles: at its own size a digit stays itself
+    offsets = np.arange(0.5 - half, half, dtype=np.float32)  # of pixel centres: scale 1 leaves a digit unchanged
     cosine = (np.cos(turns) / scales).astype(np.float32)[:, None, None]
     sine = (np.sin(turns) / scales).astype(np.float32)[:, None, None]
     middle = np.float32((SIDE - 1) / 2 + 1)
@@ -186,7 +186,7 @@ def _patches(
 
 
 def _draw_clutter(scenes: _Canvas, digits: Split, fragments: int, rng: np.random.Generator) -> None:
-    """Lay fragments of 8x8 pixels about, which belong to nobody (Mnih et al. 2014 clutter MNIST so)."""
+    """Draw fragments of 8x8 pixels that belong to no object, like the cluttered MNIST of Mnih et al. 2014."""
     size = 8
     count, side = scenes.images.shape[:2]
     rows = np.arange(count)

@@ -1,4 +1,4 @@
-"""Fashion-MNIST: articles of clothing in MNIST's format, and harder.
+"""Fashion-MNIST: images of clothing in MNIST's format, a harder task.
 
 H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a novel image dataset for benchmarking machine learning
 algorithms", arXiv:1708.07747, 2017. The class names are those of its table 2.

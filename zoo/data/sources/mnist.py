@@ -1,7 +1,7 @@
-"""MNIST, bit for bit: where it can come from, and the digests that every byte is checked against.
+"""MNIST: its sources, and the digests that it is verified against.
 
-Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", 1998: 60,000 images to train on
-and 10,000 to test on, 28x28 pixels, uint8, 0 is paper and 255 ink.
+Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", 1998: 60,000 training and 10,000 test
+images, 28x28 pixels, uint8, 0 is paper and 255 ink.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ask whether a host answers, quickly, before a library that would retry for minutes is let loose."""
+"""A quick check whether a host is reachable, before calling a library that would retry for minutes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ PATIENCE_S = 3.0
 
 
 def unreachable_because(host: str, port: int = 443, *, patience_s: float = PATIENCE_S) -> str | None:
-    """Return None if `host` (or the proxy in front of it) accepts a connection, else the reason it did not.
+    """Return None if `host` (or the proxy in front of it) accepts a connection, else the reason why not.
 
-    Answers within about `patience_s` seconds even where name resolution hangs, which a socket's own
-    time-out does not cover: hence the thread.
+    Returns within about `patience_s` seconds even if name resolution hangs, which a socket's timeout does not cover:
+    hence the thread.
     """
     host, port = _behind_proxy(host, port)
     outcome: list[str | None] = []

@@ -1,9 +1,9 @@
-"""Read NumPy arrays out of a pickle without letting the pickle do anything.
+"""Reads NumPy arrays from a pickle without executing code in it.
 
-A pickle is a program. This reader gives that program three names only (`_reconstruct`, `ndarray` and `dtype`,
-under NumPy's old and new module names), and what it gives are stand-ins that merely write down what they were
-told: not one function of NumPy runs on the pickle's orders. The arrays are made afterwards, from bytes
-whose number must fit the shape. Callers check the file's SHA-256 first; this is the second lock on the door.
+A pickle is a program. This reader allows it only three names (`_reconstruct`, `ndarray` and `dtype`, under NumPy's old
+and new module names), and resolves them to stubs that only record their arguments: the pickle cannot call any NumPy
+function. The arrays are created afterwards, if the number of bytes fits the shape. Callers also verify the file's
+SHA-256 first.
 """
 
 from __future__ import annotations
@@ -18,21 +18,20 @@ from zoo.errors import DataError
 
 MODULES = frozenset({"numpy", "numpy.core.multiarray", "numpy._core.multiarray"})
 NUMBER_TYPES = frozenset({"u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8"})
-NDARRAY = object()  # stands where the pickle names the class; nothing can be done with it
+NDARRAY = object()  # placeholder for the class
 
 
 def load_arrays(file: IO[bytes]) -> Any:
     """Return the array, or the nested tuples of arrays, pickled in `file`.
 
-    Raises `DataError` for a pickle that names or holds anything but arrays of plain numbers, and for one
-    whose arrays hold more or fewer bytes than their shape takes. Protocol 2 as Python 2 wrote it and protocol
-    3 are read.
+    Raises `DataError` for a pickle that names or holds anything but arrays of numbers, and if an array's bytes do not
+    fit its shape. Supports protocol 2, as written by Python 2, and protocol 3.
     """
     try:
         return _as_arrays(_ArrayUnpickler(file, encoding="bytes").load())
     except DataError:
         raise
-    except Exception as error:  # a damaged or hostile pickle may raise anything at all
+    except Exception as error:  # a damaged or hostile pickle may raise anything
         raise DataError(f"The pickle cannot be read as arrays ({type(error).__name__}: {error}).") from error
 
 
@@ -48,7 +47,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 class _Dtype:
-    """What the pickle says about a type: `dtype('f4', 0, 1)`, then a state with the byte order."""
+    """Stub for a dtype: records `dtype('f4', 0, 1)`, then a state with the byte order."""
 
     def __init__(self, code: Any, *_: Any) -> None:
         self.code = _text(code)
@@ -64,7 +63,7 @@ class _Dtype:
 
 
 class _Array:
-    """What the pickle says about an array: its shape, its type, its bytes."""
+    """Stub for an array: records its shape, dtype and bytes."""
 
     state: Any = None
 

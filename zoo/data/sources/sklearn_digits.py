@@ -1,4 +1,4 @@
-"""The digits that come with scikit-learn, made to look like MNIST: a data set that needs no network at all.
+"""The digits of scikit-learn, enlarged to MNIST's format: a data set that needs no download.
 
 E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998
 (its test set): 1,797 images of 8x8 pixels, values 0..16.
@@ -26,10 +26,10 @@ def status() -> tuple[bool, str]:
 
 
 def fetch(_: Job) -> RawArrays:
-    """Return 1,437 images to train on and 360 to test on, uint8 (N, 28, 28). Raises `DataError`.
+    """Return 1,437 training and 360 test images, uint8 (N, 28, 28). Raises `DataError`.
 
-    The split is a rule, not a draw: digits sorted by class, in the order they were collected, and every fifth
-    of them is a test image. So each class, and each writer, is in both splits in the same proportion.
+    The split is not random: of the digits sorted by class, in the order they were collected, every fifth is a test
+    image. So each class, and each writer, is in both splits in the same proportion.
     """
     available, detail = status()
     if not available:
@@ -51,7 +51,7 @@ def fetch(_: Job) -> RawArrays:
 
 
 def _enlarged(image: np.ndarray) -> np.ndarray:
-    """Return one 8x8 image of 0..16 as 28x28 of 0..255, between pixels by straight lines."""
+    """Resize one 8x8 image of 0..16 to 28x28 of 0..255, by bilinear interpolation."""
     from PIL import Image
 
     scaled = Image.fromarray((image * (255 / HIGHEST)).astype(np.float32))

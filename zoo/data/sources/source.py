@@ -1,4 +1,4 @@
-"""What a data set can come from, and the rule by which one of several sources is taken."""
+"""Sources of data sets, catalog entries, and the rule by which a source is chosen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zoo.errors import DataError, DigestError
 
 @dataclass(frozen=True)
 class Job:
-    """What a source is given to work with: somebody to tell, and an empty folder to work in."""
+    """What a source needs to fetch data: a function for status lines, and an empty folder."""
 
     announce: Announce
     scratch: Path
@@ -22,7 +22,7 @@ class Job:
 
 @dataclass(frozen=True)
 class SourceStatus:
-    """Whether a source has the data, as far as one can tell without asking the network."""
+    """Whether a source seems to have the data, determined without network access."""
 
     source: str
     available: bool
@@ -31,9 +31,9 @@ class SourceStatus:
 
 @dataclass(frozen=True)
 class Source:
-    """One place that a data set can come from.
+    """A source of a data set.
 
-    `status` is cheap: no network, nothing imported. `fetch` returns the arrays or raises `DataError`.
+    `status` is cheap: no network access, no imports. `fetch` returns the arrays or raises `DataError`.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Source:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """The facts of a data set that `zoo data list` shows. Sizes of 0 mean: not known before it is read."""
+    """The facts about a data set that `zoo data list` shows. A size of 0 is not known before the data is read."""
 
     name: str
     description: str
@@ -59,10 +59,10 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class Entry:
-    """A data set of the catalog: its facts, its sources in the order they are tried, its published digests.
+    """A data set of the catalog: its facts, its sources in the order in which they are tried, its published digests.
 
-    `only_published`: the user's own files, too, must be the published data. A derived data set has
-    no sources but a `base`, another's name, and `derive`, which makes it from that; the cache keeps the base alone.
+    `only_published`: the user's own files must be the published data, too. A derived data set has no sources but a
+    `base`, the name of another data set, and a function `derive` that generates it; only the base is cached.
     """
 
     info: DatasetInfo
@@ -80,7 +80,7 @@ class Entry:
 
 
 def accept(entry: Entry, raw: RawArrays) -> Dataset:
-    """Return `raw` as a checked `Dataset`. Raises `DigestError` if they are not the published bytes."""
+    """Return `raw` as a verified `Dataset`. Raises `DigestError` if it is not the published data."""
     dataset = assemble(entry.name, raw, entry.class_names)
     for key, expected in entry.published.items():
         if dataset.digests[key] != expected:
@@ -94,8 +94,8 @@ def accept(entry: Entry, raw: RawArrays) -> Dataset:
 def fetch_first(entry: Entry, job: Job, refused: Sequence[str] = ()) -> Dataset:
     """Return the data set from the first source of `entry` that has it, verified.
 
-    Raises `DataError` listing every source and what it said; `refused` are the lines of those that the
-    caller tried already. A copy with wrong bytes is announced and passed over.
+    Raises `DataError` listing every source and its error; `refused` are the lines for sources that the caller has
+    already tried. A copy with a wrong digest is announced and skipped.
     """
     said = list(refused)
     for source in entry.sources:
@@ -119,7 +119,7 @@ def keras_folder() -> Path:
 
 
 def local_source(name: str, path: Callable[[], Path], read: Callable[[Path], RawArrays]) -> Source:
-    """Return a source that reads a file or folder of this machine, where there is one."""
+    """Return a source that reads a local file or folder, if it exists."""
 
     def status() -> tuple[bool, str]:
         return path().exists(), f"{path()}" if path().exists() else f"no {path()}"

@@ -1,6 +1,6 @@
-"""Data sets of TensorFlow Datasets (TFDS): those already prepared on this machine, and its own download.
+"""Data sets of TensorFlow Datasets (TFDS): those already prepared on this machine, and downloads.
 
-Nothing of TFDS is imported until one of its data sets is really read.
+TFDS is not imported until one of its data sets is read.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def tfds_folder() -> Path:
 def prepared_folder(name: str) -> Path | None:
     """Return the folder of `name`'s newest prepared version, or None. Only looks at the disk.
 
-    A data set with several configurations has one folder more, and its name may say which: voc/2007. Where it does not,
-    it is found if just one of them is prepared.
+    A data set with configurations has one more folder level, and its name may include one: voc/2007. Without, it is
+    found if only one configuration is prepared.
     """
     plain = list((tfds_folder() / name).glob("*/dataset_info.json"))
     with_config = list((tfds_folder() / name).glob("*/*/dataset_info.json"))
