@@ -1,1 +1,1 @@
-"""The architectures, one file per family. Every file here is found by scanning: add one, and it is listed."""
+"""The architectures, one file per family. Files are found by scanning: to add a family, add a file."""

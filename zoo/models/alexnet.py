@@ -54,7 +54,7 @@ def alexnet(
     Args:
         input_shape: (height, width, channels), at least 67x67.
         num_classes: number of logits.
-        dropout: share of units dropped after each of the two hidden dense layers (section 4.2).
+        dropout: fraction of units dropped after each of the two hidden dense layers (section 4.2).
         features: return the last map before each pooling, ``stride_4`` to ``stride_16``, instead of logits.
     """
     from zoo.layers import LocalResponseNormalization
@@ -129,7 +129,7 @@ def alexnet_small(
     Args:
         input_shape: (height, width, channels).
         num_classes: number of logits.
-        dropout: share of units dropped after each of the two hidden dense layers (paper, section 4.2).
+        dropout: fraction of units dropped after each of the two hidden dense layers (paper, section 4.2).
         features: return the last map before each pooling, ``stride_2`` to ``stride_8``, instead of logits.
     """
     layers = keras.layers

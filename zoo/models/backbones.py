@@ -1,4 +1,4 @@
-"""What detectors and segmenters begin with: the maps of any of the zoo's classifiers."""
+"""Backbones for detectors and segmenters: the feature maps of any classifier in the zoo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DenseNet: every layer sees the maps of all layers before it (Huang, Liu, van der Maaten, Weinberger 2017)."""
+"""DenseNet: each layer takes the maps of all previous layers (Huang, Liu, van der Maaten, Weinberger 2017)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DENSELY_CONNECTED = Paper(
 )
 
 EPSILON = 1.001e-5  # of the variance in batch normalisation, as Keras' own dense networks have it
-COMPRESSION = 0.5  # share of the maps that a transition keeps (section 3, "DenseNet-BC")
+COMPRESSION = 0.5  # fraction of the maps that a transition keeps (section 3, "DenseNet-BC")
 BOTTLENECK = 4  # maps of a 1x1 convolution, in growth rates
 HE = "he_normal"  # how weights start, as section 4.2 says
 LOGITS = "The logits' weights start by Glorot's rule, where the paper's start by He's, as the convolutions do here."

@@ -1,4 +1,4 @@
-"""FCN: a classifier's maps, scored and laid over each other at their own resolutions (Long et al. 2015)."""
+"""FCN: segmentation by upsampling and adding class scores of several resolutions (Long et al. 2015)."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def googlenet(
     Args:
         input_shape: (height, width, channels).
         num_classes: number of logits.
-        dropout: share of values dropped before the logits.
+        dropout: fraction of values dropped before the logits.
         aux: return ``[logits, aux1, aux2]``, with the two classifiers from the middle of the network; on images of at
             least 65x65.
         features: return the last map of each stage, ``stride_4`` to ``stride_32``, instead of logits.
@@ -183,7 +183,7 @@ def googlenet_small(
     Args:
         input_shape: (height, width, channels).
         num_classes: number of logits.
-        dropout: share of values dropped before the logits.
+        dropout: fraction of values dropped before the logits.
         features: return the last map of each stage, ``stride_1`` to ``stride_4``, instead of logits.
     """
     layers = keras.layers

@@ -115,7 +115,7 @@ def mlp(
         input_shape: (height, width, channels).
         num_classes: number of logits.
         hidden_sizes: units of each hidden layer, first to last.
-        dropout: share of the last hidden layer's units dropped in training; 0 leaves the layer out.
+        dropout: fraction of the last hidden layer's units dropped in training; 0 leaves the layer out.
         activation: of the hidden layers, by Keras name.
     """
     layers = keras.layers

@@ -1,4 +1,4 @@
-"""SegNet: VGG down, and up again by putting values where the maxima were (Badrinarayanan et al. 2017)."""
+"""SegNet: a VGG encoder and a decoder that unpools by the positions of the maxima (Badrinarayanan et al. 2017)."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def simple_cnn(
         num_classes: number of logits.
         filters: of the convolutions, first to last.
         dense_size: units of the dense layer.
-        dropout: share of those units dropped in training; 0 leaves the layer out.
+        dropout: fraction of those units dropped in training; 0 leaves the layer out.
     """
     layers = keras.layers
     model = keras.Sequential(name="simple_cnn")

@@ -1,4 +1,4 @@
-"""Networks of our own: as much accuracy as two cores can reach in seconds, and in minutes."""
+"""zoo's own networks: the best accuracy that two cores can reach in seconds, and in minutes."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def marathon(
         pooled: the convolutions, counted from 1, after which maps become half as large.
         views: average the logits of the image and of the image moved by a pixel, up, down, left and right; not while
             it trains. Inference takes five times the arithmetic.
-        dropout: share of the last map's values dropped before the logits.
+        dropout: fraction of the last map's values dropped before the logits.
     """
     return _network("marathon", input_shape, num_classes, filters, pooled, views=views, dropout=dropout)
 

@@ -1,4 +1,4 @@
-"""SSD: default boxes at several resolutions, each classified and moved in one pass (Liu et al. 2016)."""
+"""SSD: classifies and adjusts default boxes at several resolutions in one forward pass (Liu et al. 2016)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""U-Net: down to what is there, up to where it is, with the way down beside it (Ronneberger, Fischer, Brox 2015)."""
+"""U-Net: an encoder and a decoder with skip connections between them (Ronneberger, Fischer, Brox 2015)."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def _vgg(
         dense_sizes: units of the hidden dense layers.
         input_shape: (height, width, channels).
         num_classes: number of logits.
-        dropout: share of units dropped after each hidden dense layer.
+        dropout: fraction of units dropped after each hidden dense layer.
         features: return the stages' last maps instead of logits.
         normalized: batch normalisation after every convolution.
         pool_padding: "valid" drops a row or column that a pooling leaves over, "same" pools it by itself.
@@ -118,7 +118,7 @@ def _column(name: str, column: str, depths: Sequence[int], *, counted: float, **
     Args:
         input_shape: (height, width, channels), at least 32x32.
         num_classes: number of logits.
-        dropout: share of units dropped after each of the two hidden dense layers (section 3.1).
+        dropout: fraction of units dropped after each of the two hidden dense layers (section 3.1).
         features: return the last map of each stage, ``stride_1`` to ``stride_16``, instead of logits.
         pool_padding: "valid" drops a row or column that a pooling leaves over, "same" pools it by itself.
     """
@@ -162,7 +162,7 @@ def vgg_small(
         input_shape: (height, width, channels), at least 8x8.
         num_classes: number of logits.
         filters: of the stages.
-        dropout: share of units dropped after the hidden dense layer.
+        dropout: fraction of units dropped after the hidden dense layer.
         features: return the last map of each stage, ``stride_1`` to ``stride_4``, instead of logits.
     """
     size: dict[str, Any] = {"input_shape": input_shape, "num_classes": num_classes, "features": features}

@@ -1,4 +1,4 @@
-"""YOLO: boxes and classes of a whole image at once, by a grid, later with anchors (Redmon et al. 2016, 2018)."""
+"""YOLO: predicts all boxes and classes of an image on a grid, from v2 on with anchors (Redmon et al. 2016, 2018)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ZFNet: AlexNet after a look at what its first layers see (Zeiler, Fergus 2013)."""
+"""ZFNet: AlexNet with smaller kernels and strides in its first layers (Zeiler, Fergus 2013)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def zfnet(
     Args:
         input_shape: (height, width, channels), at least 63x63.
         num_classes: number of logits.
-        dropout: share of units dropped after each of the two hidden dense layers.
+        dropout: fraction of units dropped after each of the two hidden dense layers.
         features: return the last map before each pooling, ``stride_2`` to ``stride_16``, instead of logits.
     """
     from zoo.layers import LocalResponseNormalization
