@@ -1,1 +1,1 @@
-"""Users' own files. Each module's `Format` values are found by scanning: to add a form of files, add a file."""
+"""Formats of users' own files. `Format` values are found by scanning: to add a format, add a file."""

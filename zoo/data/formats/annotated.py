@@ -1,7 +1,7 @@
-"""Photographs of many sizes, with what is marked in them, as arrays: images of one size, rows of boxes, masks.
+"""Converts annotated photographs of different sizes to arrays: images of one size, boxes and masks.
 
-A network is trained on images of one size. Those that have one already, which networks take, stay as they are; all
-others are resized to a square of `SIDE` pixels, so that another aspect ratio is squeezed, as `zoo predict` does it.
+A network is trained on images of one size. Images that already have one size, which networks accept, are unchanged; all
+others are resized to a square of `SIDE` pixels, whatever their aspect ratio, as in `zoo predict`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Arrays by name: the `.npz` that Keras, MedMNIST and most people's scripts write, or files of an array each.
+"""Reads named arrays: an `.npz` file as written by Keras, MedMNIST and many scripts, or one file per array.
 
-The names say which array is which: x_train, train_images, trainX, X and y alone, in any case.
+The arrays are recognised by their names: x_train, train_images, trainX, or X and y alone, in any case.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Labels as people keep them, counted from 0: columns, one-hot rows, floats, texts, numbers that begin at 1."""
+"""Converts labels to integers from 0: columns, one-hot rows, floats, strings, and numbers that start at 1."""
 
 from __future__ import annotations
 

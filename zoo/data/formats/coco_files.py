@@ -1,4 +1,4 @@
-"""Which files of a folder are COCO's: the JSON of each half, and the image that a JSON means by a name."""
+"""Finds the files of a COCO folder: the JSON file of each split, and the images that it names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder in COCO's format: images, and JSON files that say what is where in them.
+"""Reads a folder in COCO's format: images, and JSON files with their annotations.
 
     annotations/instances_train2017.json   what is in the images to train on; or train.json
     annotations/instances_val2017.json     in the images to test on; or val.json, test.json

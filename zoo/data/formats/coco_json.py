@@ -1,4 +1,4 @@
-"""Read a JSON file in COCO's format: which images there are, and what is marked in each."""
+"""Reads a JSON file in COCO's format: the list of images and their annotations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The image files that a COCO file speaks of: looked at, and decoded with the boxes and masks of what is in them."""
+"""Checks and decodes the images of a COCO file, with the boxes and masks of their objects."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Values in a COCO file as tools write them, read as COCO means them.
+"""Normalises the values in a COCO file, which tools write in different ways.
 
-COCO's own files have whole numbers for ids, sizes and flags, and numbers in lists. Exporters also write 1.0, "1", true,
-or a list as one text. This is the one place that knows it: what it hands on has one form. What was written in another
-form, or left out, is counted, so that it can be said in one line.
+COCO's own files have integers for ids, sizes and flags, and lists of numbers. Exporters also write 1.0, "1", true, or a
+list as one string. Only this module deals with that. Values that were converted or missing are counted, so that one
+line can report them.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Images as tables: a CSV file with a label and the pixels of one image in each row, as Kaggle keeps MNIST.
+"""Reads images from CSV files with a label and the pixels of one image in each row, like Kaggle's MNIST.
 
     label,pixel0,pixel1, ...        or no header at all
     7,0,0, ...
 
-The label's column is found by its name, else it is the first or the last: the one that holds whole numbers from 0 or 1
-up without gaps, or text.
+The label column is found by its name; otherwise it is the first or the last, whichever holds consecutive integers from
+0 or 1, or text.
 """
 
 from __future__ import annotations

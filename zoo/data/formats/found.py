@@ -1,4 +1,4 @@
-"""What a user's files hold, and how it becomes a data set: read in the one way it can be meant, and said so."""
+"""Turns the arrays found in a user's files into a data set, and reports how they were interpreted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read IDX, the file format of MNIST, and compute the digest that identifies an array by its IDX content.
+"""Reads IDX, the file format of MNIST, and computes the digest of an array's IDX content.
 
 The format (Y. LeCun, C. Cortes, C. Burges, "The MNIST database"): two zero bytes, one byte of element type,
 one byte for the number of dimensions, each dimension as a big-endian 32-bit number, then the elements in C

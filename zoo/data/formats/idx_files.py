@@ -1,4 +1,4 @@
-"""IDX files by name, where people have them: MNIST's four, EMNIST's and QMNIST's, beside or below a folder.
+"""Finds IDX files by their usual names: MNIST's four, EMNIST's and QMNIST's, in a folder or its subfolders.
 
 train-images-idx3-ubyte, t10k-labels-idx1-ubyte.gz ...      as published
 emnist-letters-train-images-idx3-ubyte.gz ...               EMNIST: Cohen et al., arXiv:1702.05373, 2017

@@ -1,4 +1,4 @@
-"""Pictures in folders, one for each class: recognised, and told how they become arrays."""
+"""Recognises folders of images, one per class, and tells the user how to convert them to arrays."""
 
 from __future__ import annotations
 

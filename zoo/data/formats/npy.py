@@ -1,7 +1,7 @@
-"""Write and memory-map `.npy` files whose every byte is known beforehand.
+"""Writes and memory-maps `.npy` files with a fixed header.
 
-NumPy reads what is written here; it is not used to read it back, because a damaged header must be noticed,
-not interpreted. NumPy's own writer pads headers as its version sees fit; ours never changes.
+NumPy can read these files, but is not used to read them back, because a damaged header must be detected, not
+interpreted. The padding of NumPy's headers depends on its version; the header here never changes.
 """
 
 from __future__ import annotations

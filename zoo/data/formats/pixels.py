@@ -1,7 +1,7 @@
-"""Images as people keep them, brought to uint8: floats, 16 bits, flat rows, channels first.
+"""Converts images to uint8: floats, 16 bits, flat rows, channels first.
 
-Only what can be meant in one way is converted, and what was done is said in words. For the rest the error holds the
-line of Python that converts it.
+Only unambiguous images are converted, and the conversion is reported. For others the error contains the line of Python
+that converts them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""COCO's segmentations, polygons or run lengths, as masks: decoded by pycocotools."""
+"""Decodes COCO's segmentations, polygons or run lengths, to masks with pycocotools."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Read what the user points at: a file or a folder with images in any of the forms that people keep them in.
+"""Reads the user's own images, a file or a folder in any supported format.
 
-Each form has a module of its own in this folder, whose `Format` is found by scanning: to add one is to add a file. For
-what is not read the error says how to convert it.
+Each format has a module in this folder, whose `Format` is found by scanning: to add one, add a file. For unsupported
+files the error says how to convert them.
 """
 
 from __future__ import annotations
