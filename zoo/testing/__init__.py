@@ -1,6 +1,6 @@
-"""The conformance kit: what a model must do to be at home in zoo, checked one promise at a time.
+"""The conformance kit: checks that every model in zoo must pass.
 
-In a plugin's tests this is all there is to write; pytest then shows one test per check:
+A plugin's tests need only this class; pytest then shows one test per check:
 
     from zoo.testing import ModelConformance
 

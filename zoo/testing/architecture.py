@@ -1,4 +1,4 @@
-"""Does the model build, end as its task demands, and have the size that its spec declares?"""
+"""Checks that the model builds, has its task's outputs, and has the size that its spec declares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the model compute the same in half precision's frame, from the same seed, and after a round trip to disk?"""
+"""Checks that outputs agree across precisions, with the same seed, and after saving and loading."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Does the model run where there is no TensorFlow? Asked in a process of its own, under Keras' other backends.
+"""Checks, in a subprocess, that the model runs without TensorFlow, under Keras' other backends.
 
-Keras' numpy backend imports JAX (Keras 3.15), so there is none that needs nothing beside NumPy.
+Keras' NumPy backend imports JAX (Keras 3.15), so no backend works with NumPy alone.
 """
 
 from __future__ import annotations

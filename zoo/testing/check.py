@@ -1,4 +1,4 @@
-"""What a check is, how one runs, and how all of them run over one model."""
+"""The `check` decorator of the conformance kit, and how checks are run on a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the model learn: one batch by heart, and, given minutes, real digits?"""
+"""Checks that the model can learn: it overfits one batch and, in a slow check, learns real digits."""
 
 from __future__ import annotations
 

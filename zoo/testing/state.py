@@ -1,4 +1,4 @@
-"""Process-wide settings that building a model has no business changing: read, compared, put back."""
+"""Reads, compares and restores process-wide settings that building a model must not change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check is given and what it looks at: a model's spec, the models it builds, a batch for them."""
+"""The subject of a check: a model's spec, the models built from it, and a batch for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does building a model leave the process as it was?"""
+"""Checks that building a model does not change process-wide settings."""
 
 from __future__ import annotations
 
