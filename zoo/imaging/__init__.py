@@ -1,1 +1,1 @@
-"""Pictures: read from files, prepared as a model needs them, and drawn into."""
+"""Pictures: reading image files, preparing them for a model, and drawing samples of data sets."""

@@ -1,4 +1,4 @@
-"""A picture of a handwritten digit, brought to the form that MNIST's own digits have.
+"""Prepares a picture of a handwritten digit like the digits of MNIST.
 
 The form is described on the MNIST page (LeCun, Cortes, Burges, "The MNIST database of handwritten
 digits"): bright ink on black, "size normalized to fit in a 20x20 pixel box while preserving their aspect
@@ -7,8 +7,8 @@ center of mass of the pixels, and translating the image so as to position this p
 published images the centre of mass lies within half a pixel of index 14, so the translation was by whole
 pixels; here it is too.
 
-The steps before that are ours, since MNIST's scanned forms had no need of them: where the paper is and how it is lit
-(`paper`), what is printed on it (`rules`), which side is ink (`ink`), and which marks are the digit (`strokes`).
+Photographs need further steps first: find the paper and its lighting (`paper`), remove printed lines (`rules`), find
+the ink (`ink`), and choose the strokes of the digit (`strokes`).
 """
 
 from __future__ import annotations

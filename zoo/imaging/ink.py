@@ -1,4 +1,4 @@
-"""The ink of a digit, told from everything else that a picture of it shows."""
+"""Separates the ink of a digit from everything else in a picture."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Users' image files, of any size, mode and turn, as plain 8-bit pictures that can be classified.
+"""Loads image files of any size, mode and orientation as 8-bit grey or RGB pictures.
 
-`load_image` reads a file; `prepare_photo` brings it to a model's shape. Digits need more than that, see
+`load_image` reads a file; `prepare_photo` resizes it to a model's input shape. Digits need more preparation, see
 `zoo.imaging.digits`.
 """
 

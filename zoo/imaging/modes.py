@@ -1,4 +1,4 @@
-"""Whatever Pillow opens, as plain 8-bit grey or RGB."""
+"""Converts any image mode of Pillow to 8-bit grey or RGB."""
 
 from __future__ import annotations
 

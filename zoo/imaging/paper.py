@@ -1,4 +1,4 @@
-"""Where in a picture the paper is that a digit may stand on, and how light falls on it.
+"""Finds the paper in a picture of a digit, and estimates its lighting.
 
 A photograph of a digit shows more than the sheet: the desk that it lies on, the frame of a cell, the black bars of a
 screen. What tells the paper from all that is that it is one even area which surrounds strokes. So the picture is

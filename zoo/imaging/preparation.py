@@ -1,4 +1,4 @@
-"""From a user's picture to what a run's model takes: prepared as the run's training images were."""
+"""Prepares a user's picture for a run's model, in the same way as the run's training images."""
 
 from __future__ import annotations
 

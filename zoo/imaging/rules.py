@@ -1,4 +1,4 @@
-"""Printed lines on paper, and the lines of frames: found by being straight across it, and taken from the ink."""
+"""Finds straight lines across the paper, printed rules and frames, and removes them from the ink."""
 
 from __future__ import annotations
 

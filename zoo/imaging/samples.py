@@ -1,4 +1,4 @@
-"""A picture of a dataset: a grid of samples with their labels."""
+"""Draws a grid of a dataset's samples with their labels."""
 
 from __future__ import annotations
 

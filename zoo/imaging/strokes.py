@@ -1,4 +1,4 @@
-"""Which of the marks on a paper are the digit, and when that cannot be told."""
+"""Selects the marks on a paper that form the digit, and rejects pictures where they cannot be determined."""
 
 from __future__ import annotations
 
