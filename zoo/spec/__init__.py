@@ -1,4 +1,4 @@
-"""The frozen values that flow through zoo: what a model is, how it is trained, what a run was.
+"""Frozen value types: model specs, recipes, published claims, runs and evaluations.
 
 Nothing here imports TensorFlow. Every value turns into plain JSON with `to_dict` and back with `from_dict`.
 """

@@ -1,4 +1,4 @@
-"""What the source of a recipe claims, and what zoo itself has measured for it: frozen values, checked when made."""
+"""Published accuracies of recipes, and zoo's own measurements of them, as validated frozen values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task has to say of a finished model, as a value: numbers, curves, and the examples to show."""
+"""The result of evaluating a model: metrics, curves, and example images to show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What zoo knows of a model without building it: `ModelSpec`."""
+"""`ModelSpec`: everything that is known about a model before it is built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a model is trained, as a frozen value: checked when made, overridden without surprises, plain JSON."""
+"""`Recipe`: how a model is trained, as a validated frozen value that converts to and from JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run was: `Run`, and `RunDocument`, its record."""
+"""`Run`, a finished training run, and `RunDocument`, its record."""
 
 from __future__ import annotations
 

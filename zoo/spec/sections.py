@@ -1,4 +1,4 @@
-"""The sections of a recipe: what each setting means, what it may be, and what it is where nobody says."""
+"""The sections of a recipe, with each setting's meaning, allowed values and default."""
 
 from __future__ import annotations
 

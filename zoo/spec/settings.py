@@ -1,4 +1,4 @@
-"""Settings, and sections of them: frozen values that are checked when they are made, and plain JSON."""
+"""Settings and sections of settings: validated frozen values that convert to JSON."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def setting(
     Args:
         default: its value where none is given; a mapping is copied.
         meaning: one line, for ``zoo train --help`` and ``--print-config``.
-        low: the least value; None for what is no number.
-        high: the greatest value, itself excluded with `open_end`.
-        choices: the words that it may be.
-        short: its names outside its section; by default the one that it has inside.
+        low: smallest value; None if the setting is not a number.
+        high: largest value, which `open_end` excludes.
+        choices: allowed strings.
+        short: the setting's short names, used without its section; by default its own name.
     """
     facts = {"meaning": meaning, "low": low, "high": high, "open_end": open_end, "choices": choices, "short": short}
     if isinstance(default, dict):
