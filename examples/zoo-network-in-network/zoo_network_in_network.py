@@ -42,7 +42,7 @@ def nin(
     Args:
         input_shape: (height, width, channels).
         num_classes: number of logits; the last block has a map for each, and its average is the logit.
-        dropout: share of the maps' values dropped after the first two blocks.
+        dropout: fraction of the maps' values dropped after the first two blocks.
     """
     layers = keras.layers
 
