@@ -56,7 +56,7 @@ def check_runs_without_tensorflow(spec: ModelSpec) -> Iterator[str]:
 
 
 def _run_elsewhere(folder: Path, path: str, backend: str) -> dict[str, str]:
-    """Run this module in a process of its own; return what it found, with ``error`` if that was one."""
+    """Run this module in a subprocess and return its verdict, which has ``error`` if the model failed."""
     (folder / "job.json").write_text(json.dumps({"builder": path, "search": sys.path}))
     environment = {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "KERAS_TORCH_DEVICE": "cpu"}
     # Each operation is compiled and run once: optimising what is compiled would take most of the time.
@@ -118,7 +118,7 @@ def answer(folder: Path) -> None:
 
 
 class _NoTensorFlow:
-    """An import finder, asked first, to which TensorFlow is not installed."""
+    """An import finder that blocks TensorFlow."""
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> None:  # noqa: ARG002
         if name.partition(".")[0] == "tensorflow":

@@ -13,16 +13,16 @@ from zoo.testing.subject import Subject, brief, spec_from
 
 
 class ConformanceError(ZooError, AssertionError):
-    """A model breaks promises that zoo's models keep; the text lists what to change, one instruction a line."""
+    """A model fails checks; the text lists what to change, one instruction per line."""
 
 
 class Skipped(Exception):  # noqa: N818 - not an error: the check does not apply here
-    """Raised by a check that cannot be made here; its text is the reason."""
+    """Raised by a check that cannot run here; its text is the reason."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """How one check went; `reason` says why it was skipped, or, one a line, what is to be changed."""
+    """The result of one check; `reason` says why it was skipped or what to change, one instruction per line."""
 
     check: str
     status: Literal["passed", "failed", "skipped"]
@@ -34,9 +34,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Check:
-    """One promise that every model in zoo keeps.
+    """A check that every model in zoo must pass.
 
-    `instructions` yields what is to be changed in a model; nothing at all means that the promise holds.
+    `instructions` yields what to change in a model; the check passes if it yields nothing.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Check:
     slow: bool
 
     def run(self, spec: ModelSpec) -> Result:
-        """Return how the check went. Whatever the model's code raises becomes an instruction."""
+        """Run the check and return its result. Whatever the model's code raises becomes an instruction."""
         with kept():
             try:
                 faults = list(self.instructions(spec))
@@ -60,10 +60,10 @@ CHECKS: dict[str, Check] = {}
 
 
 def check(*, slow: bool = False) -> Callable[[Callable[[ModelSpec], Iterator[str]]], Callable[[Subject], Result]]:
-    """Make a check of a generator of instructions called ``check_<name>``, and add it to `CHECKS`.
+    """Turn a generator of instructions, named ``check_<name>``, into a check, and add it to `CHECKS`.
 
-    What the decorator leaves under the function's name takes whatever `check_model` takes, returns a `Result`
-    (passed or skipped) and raises `ConformanceError` if there is anything to change.
+    The decorated function takes the same models as `check_model`, returns a `Result` (passed or skipped), and raises
+    `ConformanceError` if there is anything to change.
     """
 
     def decorate(instructions: Callable[[ModelSpec], Iterator[str]]) -> Callable[[Subject], Result]:
@@ -88,13 +88,13 @@ def check(*, slow: bool = False) -> Callable[[Callable[[ModelSpec], Iterator[str
 def check_model(name_or_builder: Subject, *, slow: bool = False) -> list[Result]:
     """Run every check on one model.
 
-    What a check or the model's code changes on the way (the states of ``random`` and ``numpy.random``, Keras'
-    settings, warning filters, environment variables, the current folder) is put back.
+    Changes made by a check or by the model's code (to the states of ``random`` and ``numpy.random``, Keras' settings,
+    warning filters, environment variables, the current folder) are undone.
 
     Args:
         name_or_builder: a model's name (``distribution/name`` too), ``"module:builder"``, a builder or a
             `ModelSpec`.
-        slow: also train it on scikit-learn's digits and hold the accuracy against a floor.
+        slow: also train it on scikit-learn's digits, and check that it reaches a minimum accuracy.
 
     Returns:
         One `Result` per check, each passed, or skipped with its reason.

@@ -26,7 +26,7 @@ def settings() -> dict[str, Any]:
 
 
 def random_states() -> dict[str, Any]:
-    """Return the states of the two generators that ``keras.utils.set_random_seed`` sets beside Keras' own."""
+    """Return the states of ``random`` and ``numpy.random``, which ``keras.utils.set_random_seed`` also seeds."""
     return {"random": random.getstate(), "numpy.random": _comparable(np.random.get_state())}
 
 
@@ -38,7 +38,7 @@ def seed_generators(seed: int) -> None:
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
-    """Put all of these settings back on leaving, whatever happened inside."""
+    """Restore all of these settings on leaving."""
     keras_settings = {name: getattr(keras.config, name)() for name in KERAS_SETTINGS}
     environment, folder = dict(os.environ), Path.cwd()
     python_state, numpy_state = random.getstate(), np.random.get_state()

@@ -24,7 +24,7 @@ def spec_from(model: Subject) -> ModelSpec:
     """Return the spec of a registered name, of ``"module:builder"``, of a builder, or the spec itself.
 
     Raises:
-        ZooError: nothing has that name, or what it names is no builder.
+        ZooError: there is no such name, or it is not a builder.
     """
     if isinstance(model, ModelSpec):
         return model
@@ -36,10 +36,9 @@ def spec_from(model: Subject) -> ModelSpec:
 
 
 def build(spec: ModelSpec, *, precision: str | None = None, **arguments: Any) -> keras.Model:
-    """Call the builder itself, and insist on an ordinary Keras model with known shapes.
+    """Call the builder directly, and check that it returns an ordinary Keras model with known shapes.
 
-    What zoo puts between a builder and its users (argument checks, a plugin's guard) stays out of the way: it
-    would hide from authors what they are here to see.
+    zoo's argument checks and the guard around plugins are bypassed: they would hide errors from the author.
 
     Raises:
         ModelError: an instruction that names the builder and the arguments.
