@@ -16,15 +16,15 @@ METRIC = re.compile(r"test_accuracy|train_accuracy|val_accuracy@([1-9][0-9]*)")
 class Claim:
     """One accuracy that a recipe's source states, beside what zoo has measured for it.
 
-    `zoo reproduce` trains the recipe anew and sets a third number beside these two. Accuracies are shares, 0 to 1.
+    `zoo reproduce` trains the recipe again and compares its result with both. Accuracies are fractions, 0 to 1.
 
     Raises:
-        ModelError: an unknown kind or metric, a share that is none, or a mean without its deviation and seeds.
+        ModelError: an unknown kind or metric, a value outside 0 to 1, or a mean without its deviation and seeds.
     """
 
     text: str  # in the source's words; empty where it states nothing
     metric: str = "test_accuracy"  # or train_accuracy (the last epoch's running mean), or val_accuracy@N after epoch N
-    value: float | None = None  # the share that the text states: 0.98
+    value: float | None = None  # the fraction that the text states: 0.98
     kind: str = "exact"  # how the text states it: exact ("97.85%"), at least ("above 98%"), about ("about 97%")
     mean: float | None = None  # measured here over `seeds` seeds; None: not yet
     deviation: float | None = None  # sample standard deviation between those seeds

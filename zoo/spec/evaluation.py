@@ -15,7 +15,7 @@ METRIC_LABELS = {"ap": "AP (COCO)", "ap50": "AP50", "voc_ap": "AP (VOC 2007)", "
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """What is marked in one image: boxes, a mask, or both.
+    """The annotations of one image: boxes, a mask, or both.
 
     `boxes` is (M, 5), rows of (class, top, left, bottom, right), edges as fractions of the sides; `scores` is (M,),
     0 to 1, of predicted boxes; `mask` is integers (H, W), 0 for the background.

@@ -18,9 +18,9 @@ SCHEMA = "zoo.run/1"
 
 
 class RunDocument(TypedDict, total=False):
-    """What ``run.json`` holds. ``run.schema.json``, beside this module, says what each key means.
+    """The content of ``run.json``; ``run.schema.json`` in this folder describes each key.
 
-    A stopped run has only what is known before training; an earlier version may not have written all of it.
+    A stopped run has only the keys that are known before training; older versions may lack some.
     """
 
     schema: str
@@ -56,10 +56,10 @@ class RunDocument(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Run:
-    """One finished training: where it is kept, what it measured, and the model that came out.
+    """A finished training run: its folder, its metrics, and the trained model.
 
-    `document` is what ``zoo train --json`` prints and what ``run.json`` holds. A run can be pickled, and so sent to
-    another process: the model stays behind, and is read from the folder when it is asked for there.
+    `document` is the output of ``zoo train --json`` and the content of ``run.json``. A run can be pickled and sent to
+    another process: the model is left out, and read from the folder when it is first used there.
     """
 
     folder: Path
@@ -76,7 +76,7 @@ class Run:
         return self.load()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled and copied: all but the model."""
+        """Return the state to pickle or copy, without the model."""
         return {name: value for name, value in vars(self).items() if name != "model"}
 
     @property

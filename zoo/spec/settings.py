@@ -43,7 +43,7 @@ def setting(
 
 @dataclass(frozen=True)
 class Section:
-    """Settings that belong together. A section is called what its class is, in lower case."""
+    """A group of settings. A section is named like its class, in lower case."""
 
     def __post_init__(self) -> None:
         check_settings(self, f"{type(self).__name__.lower()}.")
