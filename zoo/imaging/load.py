@@ -29,11 +29,11 @@ DARK = 64
 def load_image(path: str | os.PathLike[str]) -> Image.Image:
     """Read one image file.
 
-    The turn noted by the camera (EXIF) is applied, of an animation the first frame is taken, and the
-    result has mode ``L`` or ``RGB`` (8 bits, no palette, no transparency), as `flatten` makes it.
+    The camera's orientation (EXIF) is applied, an animation gives its first frame, and the result has mode ``L`` or
+    ``RGB`` (8 bits, no palette, no transparency), see `flatten`.
 
     Raises:
-        ImageError: there is no such file, it is no image, it is damaged, or it has more pixels than
+        ImageError: the file does not exist, is not an image, is damaged, or has more pixels than
             `zoo.data.image_files.MAX_PIXELS`.
     """
     path = Path(path)
@@ -62,7 +62,7 @@ def prepare_photo(image: Image.Image, image_shape: tuple[int, int, int]) -> np.n
 
 
 def _loaded(path: Path) -> Image.Image:
-    """Return a file's pixels, the camera's turn undone."""
+    """Return a file's pixels with the camera's orientation applied."""
     with open_image(path) as image:
         image.load()
         upper = _upright(image)
@@ -76,7 +76,7 @@ def _loaded(path: Path) -> Image.Image:
 
 
 def _check_file(path: Path) -> None:
-    """Say what is wrong with a path before opening it: a pipe, for one, would keep us waiting for ever."""
+    """Raise `ImageError` for a path that cannot be opened as a file; reading a pipe, for example, would never end."""
     name = printable(path)
     try:
         status = path.stat()

@@ -1,9 +1,9 @@
 """Finds the paper in a picture of a digit, and estimates its lighting.
 
-A photograph of a digit shows more than the sheet: the desk that it lies on, the frame of a cell, the black bars of a
-screen. What tells the paper from all that is that it is one even area which surrounds strokes. So the picture is
-divided into even areas, those that light of one kind explains are taken together, and each is offered as paper, what
-surrounds most of the picture first; but no area that a sheet lies on.
+A photograph of a digit also shows the desk, the frame of a cell or the black bars of a screen. The paper differs from
+these: it is one even area that surrounds strokes. So the picture is divided into even areas, areas under the same
+lighting are merged, and each is yielded as possible paper, starting with the one that surrounds most of the picture.
+An area that a sheet lies on is skipped.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SAMPLE = 2000
 
 
 class NotPaperError(ImageError):
-    """What was taken for the paper is not, or no digit is on it."""
+    """The area is not paper, or there is no digit on it."""
 
 
 class Paper(NamedTuple):
@@ -66,7 +66,7 @@ class _Area(NamedTuple):
 
 
 def find_papers(grey: np.ndarray) -> Iterator[Paper]:
-    """Yield what may be the paper in a grey picture (H, W), 0..255: first what surrounds most."""
+    """Yield the possible papers in a grey picture (H, W), 0..255, the one that surrounds most first."""
     small = _reduced(grey)
     areas = [_Area(mask, hull(mask)) for mask in _areas(small)]
     for area in sorted(areas, key=_prominence, reverse=True):
