@@ -81,7 +81,7 @@ class Schedule(Section):
 
     name: str = setting("constant", "Schedule of the learning rate.", choices=SCHEDULES, short=("schedule",))
     epochs: int = setting(10, "Number of epochs.", low=1)
-    warmup: float = setting(0.25, "one_cycle: share of the steps in which the rate rises.", low=0, high=1)
+    warmup: float = setting(0.25, "one_cycle: fraction of the steps in which the rate rises.", low=0, high=1)
     plateau_patience: int = setting(3, "reduce_on_plateau: epochs without improvement before each cut.", low=1)
     plateau_factor: float = setting(
         0.1, "reduce_on_plateau: what the rate is multiplied by.", low=0, high=1, open_end=True
@@ -95,7 +95,9 @@ class Loss(Section):
     name: str = setting(
         "cross_entropy", "Of the logits; squared_error is against one-hot targets.", choices=LOSSES, short=("loss",)
     )
-    label_smoothing: float = setting(0.0, "Share of each target spread over all classes.", low=0, high=1, open_end=True)
+    label_smoothing: float = setting(
+        0.0, "Fraction of each target spread over all classes.", low=0, high=1, open_end=True
+    )
     class_weights: str | Mapping[str, Any] = setting({}, "Factor of the loss by class: balanced, or {3: 2.0, 8: 1.5}.")
 
     def __post_init__(self) -> None:
@@ -116,7 +118,7 @@ class Validation(Section):
     """What is measured after each epoch, and what follows from it."""
 
     split: float = setting(
-        0.0, "Share of the training images held out, measured after each epoch.",
+        0.0, "Fraction of the training images held out, measured after each epoch.",
         low=0, high=1, open_end=True, short=("validation_split",),
     )  # fmt: skip
     on_test: bool = setting(
@@ -140,7 +142,7 @@ class Execution(Section):
         None, "Compile the step by XLA; none: what is fastest here (off on a CPU, on with a GPU)."
     )
     micro_batches: int = setting(
-        0, "Parts of a batch computed side by side; 0: one per core, where that changes only the time. With 2 or more, "
-        "batch normalisation sees one part at a time.",
+        0, "Micro-batches computed in parallel; 0: one per core, where that changes only the time. With 2 or more, "
+        "batch normalisation sees one at a time.",
         low=0, short=("micro_batches", "shares"),
     )  # fmt: skip
