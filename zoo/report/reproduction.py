@@ -1,4 +1,4 @@
-"""What ``zoo reproduce`` found, as a table with its findings in sentences, and as a page of the documentation."""
+"""The results of ``zoo reproduce``, as a table with notes and as a documentation page."""
 
 from __future__ import annotations
 

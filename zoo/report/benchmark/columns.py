@@ -1,4 +1,4 @@
-"""The tables of a benchmark, made once for the terminal, Markdown and the page."""
+"""The columns of benchmark tables, shared by terminal, Markdown and HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two benchmarks against each other, as tables with sentences for a person, and as Markdown for a pull request."""
+"""The comparison of two benchmarks, as terminal tables and as Markdown for a pull request."""
 
 from __future__ import annotations
 

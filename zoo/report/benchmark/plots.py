@@ -1,4 +1,4 @@
-"""The pictures of a benchmark: accuracy against what it costs, throughput against the batch.
+"""Plots of a benchmark: accuracy against cost, throughput against batch size.
 
 Each function takes the document that ``zoo bench`` writes and returns a figure, or None where there is nothing to draw.
 """

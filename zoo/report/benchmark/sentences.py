@@ -1,4 +1,4 @@
-"""What a benchmark's tables do not say: the machine, how it was measured, what went wrong, what to be careful with."""
+"""The notes around benchmark tables: machine, method, failures, caveats."""
 
 from __future__ import annotations
 

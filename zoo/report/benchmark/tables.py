@@ -1,4 +1,4 @@
-"""What ``zoo bench`` found: tables on a terminal, Markdown for a README, CSV for other programs."""
+"""The results of ``zoo bench`` as terminal tables, Markdown and CSV."""
 
 from __future__ import annotations
 

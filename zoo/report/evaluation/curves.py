@@ -1,4 +1,4 @@
-"""The pictures of an evaluation that are drawn from its numbers: confusion, ROC, precision-recall, calibration.
+"""Plots of an evaluation: confusion matrix, ROC, precision-recall, calibration.
 
 Each function takes the document that ``evaluation.json`` holds and returns a figure, or None where there is
 nothing to draw. Most models here are right 99 times in 100, so every scale is chosen to show the hundredth.

@@ -1,4 +1,4 @@
-"""The files that an evaluation leaves: its document, its plots as PNG, and one HTML page that holds everything."""
+"""Write an evaluation's files: its JSON record, plots as PNG, and one HTML page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page that needs nothing else: no network, no other file, no font.
+"""An evaluation as one self-contained HTML page: no network, no other files, no fonts.
 
 Whatever comes from a document, names above all, passes through `text` on its way into the page.
 """

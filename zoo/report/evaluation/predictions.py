@@ -1,4 +1,4 @@
-"""Predictions as pictures: the mistakes a model was surest about, and samples with all they were given."""
+"""Pictures of predictions: the most confident mistakes, and samples with their predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An evaluation of scenes as a page and a picture: predictions drawn beside the truth, and each class's numbers."""
+"""Detection and segmentation evaluations: a page, and pictures of predictions beside the ground truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sections of the page, each a function from the documents to HTML; an empty string leaves it out."""
+"""The sections of the evaluation page, each a function from the records to HTML; an empty string omits it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of the page: the classes one by one, and the pairs that are mixed up most often."""
+"""The tables of the evaluation page: per-class metrics and the most frequent confusions."""
 
 from __future__ import annotations
 

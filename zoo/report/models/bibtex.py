@@ -1,4 +1,4 @@
-"""A paper as BibTeX."""
+"""Format a paper as BibTeX."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network as a picture: its maps from the image to the logits, and what turns each into the next."""
+"""Draw a network: its feature maps from image to logits, and the layers between them."""
 
 from __future__ import annotations
 

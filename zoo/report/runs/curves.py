@@ -1,4 +1,4 @@
-"""The course of a training run: loss and accuracy by epoch."""
+"""Plot loss and accuracy by epoch."""
 
 from __future__ import annotations
 

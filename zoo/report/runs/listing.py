@@ -1,4 +1,4 @@
-"""The record of experiments as text for a person: the table of runs, and two runs side by side."""
+"""Text for ``zoo runs``: the table of runs, and two runs side by side."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What reports are made of: tables, numbers, figures, pages."""
+"""The building blocks of reports: tables, numbers, figures, pages."""

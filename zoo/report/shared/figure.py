@@ -1,4 +1,4 @@
-"""What every picture shares: colours, type, and a figure that depends on no global state.
+"""Colours, fonts and figures shared by all plots, independent of matplotlib's global state.
 
 Figures are made and saved through matplotlib's object API on the Agg canvas. pyplot, the current backend and
 the user's matplotlibrc play no part, so a picture looks the same from a notebook, a server and a test.

@@ -1,4 +1,4 @@
-"""A picture of a dataset: samples in a grid, each under its label."""
+"""A grid of samples from a dataset, each with its label."""
 
 from __future__ import annotations
 

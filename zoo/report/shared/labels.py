@@ -1,4 +1,4 @@
-"""Labels that do not cover each other: beside the points of a plot, or one below the other at its edge."""
+"""Place plot labels so that they do not overlap: next to points, or stacked at the edge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Markdown as GitHub reads it: tables, and text in which nothing is markup."""
+"""GitHub-flavoured Markdown: tables and escaped text."""
 
 from __future__ import annotations
 

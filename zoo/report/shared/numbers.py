@@ -1,4 +1,4 @@
-"""Numbers as people read them: as many digits as carry something, no exponents."""
+"""Format numbers for people: significant digits only, no exponents."""
 
 from __future__ import annotations
 

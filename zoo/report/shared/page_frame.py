@@ -1,4 +1,4 @@
-"""What every page stands in: the document around its sections, its style, its script and its policy."""
+"""The HTML document around a page's sections: style, script, content security policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every part of the page needs: escaped text, numbers as people read them, pictures as data."""
+"""HTML helpers: escaped text, formatted numbers, embedded pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers about numbers: what several runs of the same thing amount to."""
+"""Summary statistics over several runs of the same experiment."""
 
 from __future__ import annotations
 

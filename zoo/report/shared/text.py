@@ -1,4 +1,4 @@
-"""What every text report needs: safe characters, and widths as a terminal shows them."""
+"""Text helpers: replace control characters, pad and cut text to terminal columns."""
 
 from __future__ import annotations
 
