@@ -1,1 +1,1 @@
-"""The commands of `zoo.cli` that have grown too many for one file: each parses, calls, prints."""
+"""The subcommands of `zoo.cli`: each parses its arguments, calls zoo and prints."""

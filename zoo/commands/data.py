@@ -1,4 +1,4 @@
-"""``zoo data``: data sets listed, fetched, checked and looked at."""
+"""``zoo data``: list, download, verify and show datasets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``zoo evaluate``: how good finished models are."""
+"""``zoo evaluate``: evaluate trained models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``zoo list``, ``zoo show`` and ``zoo cite``: which models there are, and what is known of each."""
+"""``zoo list``, ``zoo show`` and ``zoo cite``: list models and describe one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands share: how they fail, the options that several take, and those made from a recipe's settings."""
+"""Options that several commands share, options made from recipe settings, and error handling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``zoo plugins`` and ``zoo new-plugin``: which there are, and how one begins."""
+"""``zoo plugins`` and ``zoo new-plugin``: list plugins, and create one."""
 
 from __future__ import annotations
 

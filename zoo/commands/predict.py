@@ -1,4 +1,4 @@
-"""``zoo predict``: what a finished model sees in pictures."""
+"""``zoo predict``: run a trained model on image files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``zoo reproduce``: published recipes, trained again."""
+"""``zoo reproduce``: train published recipes again and compare the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``zoo runs``: what was trained, and two of them compared."""
+"""``zoo runs``: list runs and compare two of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the words of ``zoo train`` to a recipe: a file, ``--set key=value``, and an option for each setting."""
+"""Build a recipe from the options of ``zoo train``: a file, ``--set key=value``, one option per setting."""
 
 from __future__ import annotations
 

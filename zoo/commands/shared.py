@@ -1,4 +1,4 @@
-"""What commands do alike: print a result for a machine or a person, say how things go, name themselves."""
+"""Helpers that commands share: find a model, print results and progress, quote the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard output and standard error as they may be: closed, full, or read by nobody any more."""
+"""Handle standard output and standard error that are closed, full or no longer read."""
 
 from __future__ import annotations
 
