@@ -1,4 +1,4 @@
-"""The forward pass of a model on images, outside training: compiled once, for evaluation, prediction and benchmarks.
+"""The compiled forward pass outside training, for evaluation, prediction and benchmarks.
 
 `Predictor` is a finished model together with its preprocessing and its task: what ``zoo predict`` and everything that
 serves predictions stand on.

@@ -1,4 +1,4 @@
-"""Where `prepare_digit` was; it is in `zoo.imaging.digits` now. Scripts that import it from here go on working."""
+"""Kept for old imports: `prepare_digit` is now in `zoo.imaging.digits`."""
 
 from zoo.imaging.digits import prepare_digit
 

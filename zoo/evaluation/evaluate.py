@@ -1,4 +1,4 @@
-"""How good a finished model is on a dataset's test images: measured, drawn and written down."""
+"""Evaluate a trained model on a dataset's test images, and write the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model and a dataset must agree on before one is measured on the other: shapes, classes, range of pixels."""
+"""Check that a model and a dataset fit together: image shape, classes, pixel range."""
 
 from __future__ import annotations
 

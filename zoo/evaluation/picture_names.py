@@ -1,4 +1,4 @@
-"""What the pictures that `zoo predict` draws are called: each image has its own, and none replaces an image."""
+"""Choose file names for the pictures of `zoo predict`: unique, and never those of an input image."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ def _file(image: str | os.PathLike[str]) -> Path:
     return path.parent.resolve() / path.name
 
 
-def _labels(places: Sequence[Path]) -> list[str]:
+def _labels(paths: Sequence[Path]) -> list[str]:
     """Return what each of several files is called: its stem, and what tells it from the others of that stem."""
     alike: dict[str, list[int]] = defaultdict(list)
-    for row, place in enumerate(places):
-        alike[_same(place.stem)].append(row)
-    groups = ((rows, _told_apart([places[row] for row in rows])) for rows in alike.values())
+    for row, path in enumerate(paths):
+        alike[_same(path.stem)].append(row)
+    groups = ((rows, _told_apart([paths[row] for row in rows])) for rows in alike.values())
     labels = {row: label for rows, found in groups for row, label in zip(rows, found, strict=True)}
-    return [labels[row] for row in range(len(places))]
+    return [labels[row] for row in range(len(paths))]
 
 
-def _told_apart(places: Sequence[Path]) -> list[str]:
-    deepest = max(len(place.parts) for place in places)
+def _told_apart(paths: Sequence[Path]) -> list[str]:
+    deepest = max(len(path.parts) for path in paths)
     for folders, with_suffix in itertools.product(range(deepest - 1), (False, True)):
-        labels = [_label(place, folders, with_suffix=with_suffix) for place in places]
-        if len(set(map(_same, labels))) == len(places):
+        labels = [_label(path, folders, with_suffix=with_suffix) for path in paths]
+        if len(set(map(_same, labels))) == len(paths):
             return labels
-    return [place.stem for place in places]
+    return [path.stem for path in paths]
 
 
-def _label(place: Path, folders: int, *, with_suffix: bool) -> str:
-    before = place.parts[1:-1][-folders:] if folders else ()
-    return "-".join((*before, place.stem, *([place.suffix[1:]] if with_suffix and place.suffix else ())))
+def _label(path: Path, folders: int, *, with_suffix: bool) -> str:
+    before = path.parts[1:-1][-folders:] if folders else ()
+    return "-".join((*before, path.stem, *([path.suffix[1:]] if with_suffix and path.suffix else ())))
 
 
 def _names(label: str, model: str) -> Iterator[str]:

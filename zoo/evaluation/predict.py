@@ -1,4 +1,4 @@
-"""A trained model's predictions for image files."""
+"""Predict image files with a trained model."""
 
 from __future__ import annotations
 

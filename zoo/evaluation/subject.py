@@ -1,4 +1,4 @@
-"""What is evaluated: a run, a model file of whatever origin, or several of them together."""
+"""The model to evaluate: a run, a model file, or an ensemble of several."""
 
 from __future__ import annotations
 
