@@ -1,4 +1,4 @@
-"""What a task means to all others: targets, loss, metrics, predictions. The one place where tasks are told apart.
+"""Tasks: targets, loss, metrics, predictions. The only code that depends on which task it is.
 
 A task is a file in this folder that defines a `Task`; it is found by scanning.
 """

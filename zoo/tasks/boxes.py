@@ -1,4 +1,4 @@
-"""Boxes as tensors: (..., 4), top, left, bottom, right, as shares of the image's sides."""
+"""Boxes as tensors (..., 4): top, left, bottom, right, as fractions of the image's height and width."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def box_iou(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
 
 
 def elementwise_iou(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
-    """Return intersection over union of boxes (..., 4) with the others at the same place: (...)."""
+    """Return intersection over union of boxes (..., 4) with the others at the same index: (...)."""
     shared = tf.concat(
         [tf.maximum(boxes[..., :2], others[..., :2]), tf.minimum(boxes[..., 2:], others[..., 2:])], axis=-1
     )
@@ -42,6 +42,6 @@ def to_corners(boxes: tf.Tensor) -> tf.Tensor:
 
 
 def grid_centers(height: int, width: int) -> np.ndarray:
-    """Return the middles of a grid's cells, (height, width, 2), y and x as shares of the sides, float32."""
+    """Return the centers of a grid's cells, (height, width, 2), y and x as fractions of the sides, float32."""
     y, x = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
     return np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).astype(np.float32)

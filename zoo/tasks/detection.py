@@ -1,4 +1,4 @@
-"""Detection: boxes with classes, what their detector makes of them, average precision."""
+"""Detection: boxes with classes, a detector's loss and decoding, average precision."""
 
 from __future__ import annotations
 

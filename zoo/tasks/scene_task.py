@@ -1,4 +1,4 @@
-"""What detection and segmentation have in common: predictions are places in the image, shown beside the truth."""
+"""The common base of detection and segmentation: predictions drawn beside the ground truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every task must say of itself, so that the trainer, the kit and the benchmark need not know which it is."""
+"""The interface of a task, so that training, testing and benchmarks need not know which one it is."""
 
 from __future__ import annotations
 

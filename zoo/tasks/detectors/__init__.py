@@ -1,4 +1,4 @@
-"""How a network's numbers and boxes become each other: what SSD and the YOLOs differ in.
+"""Detectors encode boxes as targets and decode outputs to boxes: SSD and the YOLOs.
 
 A model for detection names its detector in ``@register(detector=...)``. All speak of boxes (top, left, bottom, right)
 as shares of the image's sides, and of objects as rows (class, top, left, bottom, right), the class -1 where there is no

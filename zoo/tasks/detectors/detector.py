@@ -1,4 +1,4 @@
-"""What every detector must be able to do."""
+"""The interface of a detector."""
 
 from __future__ import annotations
 

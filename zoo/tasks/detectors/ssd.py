@@ -1,4 +1,4 @@
-"""SSD: default boxes, matched by overlap, with the hardest of the background (Liu et al. 2016)."""
+"""SSD: default boxes, matched by overlap, with hard negative mining (Liu et al. 2016)."""
 
 from __future__ import annotations
 

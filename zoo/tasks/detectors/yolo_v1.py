@@ -1,4 +1,4 @@
-"""YOLO, first version: a grid of cells, and squared errors throughout (Redmon et al. 2016)."""
+"""YOLOv1: a grid of cells, and squared errors throughout (Redmon et al. 2016)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from zoo.tasks.detectors.detector import Detector
 class YoloV1(Detector):
     """A grid whose cells each predict one class and a few boxes (Redmon et al. 2016, "You Only Look Once", section 2).
 
-    All is squared error: of the middles, of the square roots of the sizes, of the confidence against the overlap that
-    was reached, and of the classes. Only the box that overlaps an object most is responsible for it.
+    All losses are squared errors: of the centers, of the square roots of the sizes, of the confidence against the
+    reached overlap, and of the classes. Only the box that overlaps an object most is responsible for it.
 
     Args:
         stride: pixels of a cell.
         boxes: of each cell (the paper's B).
-        lambda_coord: weight of middles and sizes.
+        lambda_coord: weight of the loss of centers and sizes.
         lambda_noobj: weight of the confidence where there is no object.
         place: what `lambda_coord` was called before.
         nothing: what `lambda_noobj` was called before.
@@ -44,14 +44,14 @@ class YoloV1(Detector):
     def _read(self, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Return each cell's boxes (N, S, S, B, 4: middle in the cell, roots of sizes), confidences and classes."""
         height, width = outputs.shape[1:3]
-        said = tf.reshape(outputs[..., : self.boxes * 5], (-1, height, width, self.boxes, 5))
-        return said[..., :4], said[..., 4], outputs[..., self.boxes * 5 :]
+        predicted = tf.reshape(outputs[..., : self.boxes * 5], (-1, height, width, self.boxes, 5))
+        return predicted[..., :4], predicted[..., 4], outputs[..., self.boxes * 5 :]
 
-    def _corners(self, said: tf.Tensor) -> tf.Tensor:
-        height, width = said.shape[1:3]
+    def _corners(self, predicted: tf.Tensor) -> tf.Tensor:
+        height, width = predicted.shape[1:3]
         corner = geometry.grid_centers(height, width) - 0.5 / np.array([height, width], np.float32)
-        centers = corner[:, :, None] + said[..., :2] / np.array([height, width], np.float32)
-        return geometry.to_corners(tf.concat([centers, tf.square(said[..., 2:])], axis=-1))
+        centers = corner[:, :, None] + predicted[..., :2] / np.array([height, width], np.float32)
+        return geometry.to_corners(tf.concat([centers, tf.square(predicted[..., 2:])], axis=-1))
 
     def encode(self, objects: tf.Tensor, grid: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
         """Return for each cell whether an object's middle lies in it (N, S, S), and that object's row (N, S, S, 5)."""
@@ -69,10 +69,10 @@ class YoloV1(Detector):
     def loss(self, objects: tf.Tensor, outputs: tf.Tensor, image_shape: tuple[int, ...]) -> tf.Tensor:
         """Return the paper's sum of squared errors."""
         del image_shape
-        said, confidence, classes = self._read(outputs)
+        predicted, confidence, classes = self._read(outputs)
         height, width = outputs.shape[1:3]
         owned, own = self.encode(objects, (height, width))
-        corners = tf.stop_gradient(self._corners(said))
+        corners = tf.stop_gradient(self._corners(predicted))
         overlap = geometry.elementwise_iou(corners, own[..., None, 1:])  # (N, S, S, B)
         # Where no box overlaps, the nearest one is responsible (as in the authors' code).
         distance = tf.reduce_sum(tf.square(corners - own[..., None, 1:]), axis=-1)
@@ -83,7 +83,7 @@ class YoloV1(Detector):
         scale = np.array([height, width], np.float32)
         inside = wanted[..., :2] * scale - tf.floor(tf.minimum(wanted[..., :2] * scale, scale - 1e-3))
         target = tf.concat([inside, tf.sqrt(tf.maximum(wanted[..., 2:], geometry.TINY))], axis=-1)[..., None, :]
-        placed = responsible * tf.reduce_sum(tf.square(said - target), axis=-1)
+        placed = responsible * tf.reduce_sum(tf.square(predicted - target), axis=-1)
         sure = responsible * tf.square(confidence - overlap)
         unsure = (1 - responsible) * tf.square(confidence)
         label = tf.one_hot(tf.cast(own[..., 0], tf.int32), classes.shape[-1])
@@ -94,10 +94,10 @@ class YoloV1(Detector):
     def decode(self, outputs: tf.Tensor, image_shape: tuple[int, ...]) -> tuple[tf.Tensor, tf.Tensor]:
         """Every box of every cell; its score for a class is its confidence times the cell's (equation 1)."""
         del image_shape
-        said, confidence, classes = self._read(outputs)
+        predicted, confidence, classes = self._read(outputs)
         places = outputs.shape[1] * outputs.shape[2] * self.boxes
         scores = tf.clip_by_value(confidence[..., None], 0.0, 1.0) * tf.clip_by_value(classes[..., None, :], 0.0, 1.0)
         return (
-            tf.reshape(self._corners(said), (-1, places, 4)),
+            tf.reshape(self._corners(predicted), (-1, places, 4)),
             tf.reshape(scores, (-1, places, classes.shape[-1])),
         )

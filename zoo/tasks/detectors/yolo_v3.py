@@ -1,4 +1,4 @@
-"""YOLO, third version: anchors, and cross-entropies (Redmon, Farhadi 2018)."""
+"""YOLOv3: anchors, and cross-entropy losses (Redmon, Farhadi 2018)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class YoloV3(Detector):
 
     Args:
         strides: pixels of a cell, for each map.
-        anchors: for each map its anchors (height, width), as shares of the image's sides, found by k-means.
+        anchors: for each map its anchors (height, width), as fractions of the image's sides, found by k-means.
         ignored: see above.
     """
 
@@ -44,14 +44,14 @@ class YoloV3(Detector):
         return (len(self.places(image_shape)[0]), 5 + num_classes)
 
     def boxes(self, outputs: tf.Tensor, image_shape: tuple[int, ...]) -> tf.Tensor:
-        """Return the boxes (N, P, 4) that outputs (N, P, 4 ...) say."""
+        """Return the boxes (N, P, 4) decoded from outputs (N, P, 4 ...)."""
         corner, cell, anchor = self.places(image_shape)
         centers = corner + tf.sigmoid(outputs[..., :2]) * cell
         sizes = anchor * tf.exp(tf.clip_by_value(outputs[..., 2:4], -SIZE_LIMIT, SIZE_LIMIT))
         return geometry.to_corners(tf.concat([centers, sizes], axis=-1))
 
     def encode(self, boxes: tf.Tensor, image_shape: tuple[int, ...]) -> tf.Tensor:
-        """Return what each place should say (..., P, 4) for boxes (..., P, 4): shares of the cell, logarithms of sizes.
+        """Return the target of each anchor (..., P, 4) for boxes (..., P, 4): fractions of the cell, log sizes.
 
         The first two are what the sigmoid should give; they lie in 0 to 1 for the cell that holds the box's middle.
         """
@@ -61,7 +61,7 @@ class YoloV3(Detector):
         return tf.concat([(wanted[..., :2] - corner) / cell, grown], axis=-1)
 
     def assign(self, objects: tf.Tensor, image_shape: tuple[int, ...]) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return for each place the row of the object that it is responsible for (N, P), and whether there is one."""
+        """Return for each anchor the row of the object that it is responsible for (N, P), and whether there is one."""
         corner, cell, anchor = self.places(image_shape)
         present = objects[..., 0] >= 0
         wanted = geometry.to_centers(objects[..., 1:])[:, None]  # (N, 1, M, 4)
@@ -78,7 +78,7 @@ class YoloV3(Detector):
     def loss(self, objects: tf.Tensor, outputs: tf.Tensor, image_shape: tuple[int, ...]) -> tf.Tensor:
         """Return cross-entropies of objectness, classes and middles, and squared errors of the sizes' logarithms.
 
-        As in the authors' code, small boxes weigh more: by 2 minus their share of the image.
+        As in the authors' code, small boxes weigh more: by 2 minus the fraction of the image that they cover.
         """
         row, responsible = self.assign(objects, image_shape)
         own = tf.gather(objects, row, batch_dims=1)
@@ -92,8 +92,8 @@ class YoloV3(Detector):
         there = objects[..., 0] >= 0
         overlap = geometry.box_iou(tf.stop_gradient(self.boxes(outputs, image_shape)), objects[..., 1:])
         near = tf.reduce_max(tf.where(there[:, None], overlap, 0.0), axis=2) > self.ignored
-        told = responsible | ~near
-        objectness = tf.where(told, entropy(labels=weight, logits=outputs[..., 4]), 0.0)
+        counted = responsible | ~near
+        objectness = tf.where(counted, entropy(labels=weight, logits=outputs[..., 4]), 0.0)
         labels = tf.one_hot(tf.cast(own[..., 0], tf.int32), outputs.shape[-1] - 5)
         named = weight * tf.reduce_sum(entropy(labels=labels, logits=outputs[..., 5:]), axis=-1)
         return tf.reduce_sum(placed + objectness + named, axis=1)
@@ -109,7 +109,7 @@ def find_anchors(boxes: np.ndarray, count: int, *, seed: int = 0) -> np.ndarray:
     By k-means with 1 - intersection over union for a distance (Redmon, Farhadi 2017, "YOLO9000", section 2).
 
     Args:
-        boxes: objects (N, M, 5), edges as shares of the sides.
+        boxes: objects (N, M, 5), edges as fractions of the sides.
         count: anchors.
         seed: of the shapes that it starts from.
     """

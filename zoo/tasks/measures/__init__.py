@@ -1,1 +1,1 @@
-"""What is measured of predictions, in NumPy alone: scores, calibration, intervals, average precision."""
+"""Metrics of predictions, without TensorFlow: scores, calibration, intervals, average precision."""

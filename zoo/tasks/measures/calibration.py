@@ -1,4 +1,4 @@
-"""Whether a model is as often right as it says: reliability bins, their error, and temperature scaling."""
+"""Calibration: reliability bins, expected calibration error, temperature scaling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Average precision by pycocotools, and objects as COCO writes them."""
+"""Average precision by pycocotools, and objects in COCO format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far an estimate from some thousand images can be trusted: 95% confidence intervals.
+"""95% confidence intervals of metrics on a test set.
 
 Shares get Wilson's interval, an F1 one made of it, an AUC Newcombe's: these keep their width where the estimate
 is perfect, unlike the textbook's normal interval. What has no such formula gets a bootstrap over the images.

@@ -1,4 +1,4 @@
-"""A classifier's outputs as probabilities, whether it ends in logits or in a softmax."""
+"""Convert a classifier's outputs, logits or softmax, to probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers of an evaluation, from probabilities and labels alone: scikit-learn's metrics with intervals."""
+"""Classification metrics from probabilities and labels: scikit-learn's, with confidence intervals."""
 
 from __future__ import annotations
 
