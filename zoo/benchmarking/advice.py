@@ -1,4 +1,4 @@
-"""Which precision, XLA setting and batch size a benchmark speaks for, in sentences. Pure: a document in, text out."""
+"""Recommend precision, XLA setting and batch size from a benchmark record, in sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark: every cell in rounds that take turns, each round of a cell in a process of its own."""
+"""Run a benchmark: the cells take turns in rounds, each cell in its own process."""
 
 from __future__ import annotations
 

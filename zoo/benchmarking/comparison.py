@@ -1,4 +1,4 @@
-"""Two benchmarks against each other: which cells and trainings became slower or faster by more than noise explains.
+"""Compare two benchmarks: which cells and trainings changed speed by more than noise explains.
 
 Pure: two documents in, one out, nothing is measured.
 """

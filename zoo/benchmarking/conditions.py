@@ -1,4 +1,4 @@
-"""Under which circumstances two benchmarks were measured, and what of that differs: machine, versions, settings."""
+"""Compare the conditions of two benchmarks: machine, versions, settings."""
 
 from __future__ import annotations
 

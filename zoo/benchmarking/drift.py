@@ -1,4 +1,4 @@
-"""The machine's own drift between two benchmarks, and steps with that drift taken out."""
+"""Estimate the machine's drift between two benchmarks, and correct step times for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine can do at most, and which GPU it has. Imports TensorFlow."""
+"""Measure the machine's peak throughput, and identify its GPU. Imports TensorFlow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to measure: models, and for each the combinations of mode, precision, XLA and batch size."""
+"""The benchmark matrix: for each model, the combinations of mode, precision, XLA and batch size."""
 
 from __future__ import annotations
 

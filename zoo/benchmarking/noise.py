@@ -1,4 +1,4 @@
-"""How sure the ratio of two medians is, where each was measured in a few processes."""
+"""The uncertainty of a ratio of two medians, each measured in a few processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark came to, as one document: put together from the rounds, written as JSON lines, read back."""
+"""The record of a benchmark: assembled from its rounds, written as JSON lines, read back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seconds of one step once steps have stopped getting faster, measured over blocks that end synchronised."""
+"""Time one step after warm-up, over synchronised blocks."""
 
 from __future__ import annotations
 

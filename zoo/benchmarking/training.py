@@ -1,4 +1,4 @@
-"""One training, timed by both conventions: until the test images reach a target, or to the recipe's end."""
+"""Time one training: until the test accuracy reaches a target, or to the end of the recipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trainings to an accuracy: each seed of each model in a process of its own, the models taking turns."""
+"""Time to accuracy: train each seed of each model in its own process, alternating models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The jobs of a benchmark; each function returns plain values. Imports TensorFlow."""
+"""The jobs of a benchmark; each returns JSON-serializable values. Imports TensorFlow."""
 
 from __future__ import annotations
 

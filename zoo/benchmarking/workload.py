@@ -1,4 +1,4 @@
-"""What is timed: a model's training steps, or its forward pass, on images that already lie on the device."""
+"""The timed workload: training steps or forward passes, on images already on the device."""
 
 from __future__ import annotations
 

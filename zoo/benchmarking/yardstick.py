@@ -1,4 +1,4 @@
-"""A fixed piece of work, timed between a cell's steps: it tells a slower machine from slower code."""
+"""A fixed workload, timed between steps: it tells a slower machine from slower code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published recipes trained anew: what was claimed, what zoo expects, what this run measures.
+"""Reproduce published recipes: compare the claim, zoo's reference value and this run.
 
     reproduce(find("mlp"), seeds=3)
 

@@ -1,4 +1,4 @@
-"""Which recipes have published numbers, and which of them a name means."""
+"""Find the recipes that have published numbers, and select them by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training of published recipes, and the record of what came of it, kept on the disk as it grows."""
+"""Train published recipes, and save the record of results as it grows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def reproduce(
     quiet: bool = True,
     announce: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Train published recipes as they stand, and set the results beside what was published and what is expected.
+    """Train published recipes unchanged, and compare the results with the published and expected numbers.
 
     A recipe that fails leaves its error in its row, and the others go on.
 
@@ -131,7 +131,7 @@ def _train(
 def _add(
     document: dict[str, Any], recipe: PublishedRecipe, runs: Sequence[dict[str, Any]], error: Exception | None
 ) -> None:
-    """Put a trained recipe's row into the document, and say anew what holds for all rows."""
+    """Add a trained recipe's row to the document, and update the summary of all rows."""
     document["rows"].append(_row(recipe, runs, error))
     document["remaining"].remove(recipe.name)
     if runs and not document["device"]:
@@ -179,7 +179,7 @@ def _json(document: dict[str, Any]) -> str:
 
 
 def _check_writable(path: Path) -> None:
-    """Find out before hours of training, not after."""
+    """Fail before hours of training, not after."""
     with writing(path, "Choose another file."):
         if path.is_dir():
             raise IsADirectoryError(21, "it is a folder")

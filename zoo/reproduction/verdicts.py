@@ -1,4 +1,4 @@
-"""What a run's numbers say to what was published, and to what zoo expects. Pure: values in, plain values out."""
+"""Compare a run's results with the published numbers and with zoo's own. No side effects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONFIDENCE = 0.99
 
 
 def measure(document: Mapping[str, Any], metric: str) -> float:
-    """Return what a run (the document of ``zoo train``) has measured for a claim's metric, as a share.
+    """Return what a run (the document of ``zoo train``) has measured for a claim's metric, as a fraction.
 
     Raises:
         RunError: the run has no such number: it ended before that epoch, or nothing was validated.
@@ -43,7 +43,7 @@ def _after_epoch(history: Sequence[Mapping[str, Any]], epoch: int) -> float | No
 
 
 def compare(claim: Claim, values: Sequence[float]) -> dict[str, Any]:
-    """Set a run's numbers beside a claim.
+    """Compare a run's numbers with a claim.
 
     Args:
         claim: what was published, and what zoo expects.
@@ -98,7 +98,7 @@ def _against_expectation(expected: Mapping[str, Any] | None, measured: Mapping[s
 def _against_publication(
     claim: Claim, expected: Mapping[str, Any] | None, measured: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Does the mean of this run reach what was published? `difference` is mean minus published, in shares.
+    """Does the mean of this run reach what was published? `difference` is mean minus published, as a fraction.
 
     A number below the published one still `agrees` with it when the text says "about" and both round to the same
     whole percent, or when the text gives the number of one training and that lies within the spread of single
