@@ -1,4 +1,4 @@
-"""Jobs, and what carries them out: this process, one after the other, or a process of its own for each.
+"""Run jobs: in this process one after the other, or each in its own process.
 
 A `Job` names a function of `JOBS` and its arguments. Where these are plain data (names, numbers, a `Recipe`), another
 process can carry it out, or another machine: whatever has an `Executor`'s `map`.
@@ -35,7 +35,7 @@ JOBS = {
     "measure_cell": "zoo.benchmarking.worker:measure_cell",
     "time_training": "zoo.benchmarking.training:train_once",
 }
-"""All that there is to do, and where each function lies. It takes keyword arguments and returns plain values."""
+"""Each job's function: it takes keyword arguments and returns plain values."""
 
 # The folder that this zoo was imported from comes last on the path, in case nothing else leads to it.
 START = "import sys; sys.path.append(sys.argv[2]); from zoo.execution import main; main(sys.argv[1])"
@@ -51,7 +51,7 @@ class Job:
     arguments: Mapping[str, Any]
 
     def run(self) -> Any:
-        """Do it, here and now."""
+        """Run the job in this process."""
         return pkgutil.resolve_name(JOBS[self.do])(**self.arguments)
 
     def to_json(self) -> str:
@@ -61,7 +61,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: `status` (ok, out_of_memory, timed_out or failed), and its `result` or the `reason`."""
+    """The outcome of a job: `status` (ok, out_of_memory, timed_out or failed), and its `result` or the `reason`."""
 
     status: str
     reason: str | None = None
@@ -76,15 +76,15 @@ class Outcome:
 
 
 class Executor(Protocol):
-    """Carries jobs out."""
+    """Runs jobs."""
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
-        """Yield an outcome for each job, in order. What is done ahead of the asking is the executor's choice."""
+        """Yield an outcome for each job, in order. The executor may run jobs ahead."""
         ...
 
 
 class InProcess:
-    """Carries jobs out here, each when its outcome is asked for; their arguments may be any objects."""
+    """Runs jobs in this process, each when its outcome is requested; arguments may be any objects."""
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
         """Yield an outcome for each job; Ctrl-C passes through."""
@@ -93,7 +93,7 @@ class InProcess:
 
 @dataclass(frozen=True)
 class Subprocesses:
-    """Carries each job out in a process of its own: its memory is really free afterwards, and no job sees another.
+    """Runs each job in its own process, so that its memory is freed afterwards and jobs cannot affect each other.
 
     The job goes to the process's standard input, whose pipe stays open: whatever happens to the parent, the process
     ends when the pipe closes. The outcome comes back in a file, since a model's code may print what it likes.
@@ -149,7 +149,7 @@ def _plain_argument(value: Any) -> Any:
 
 
 def _died(code: int, noise: Path) -> Outcome:
-    """Say of a process that left no answer how it ended; `noise` is what it wrote to standard error."""
+    """Describe how a process without a result ended; `noise` is what it wrote to standard error."""
     if code == -signal.SIGKILL:
         return Outcome("out_of_memory", "the system killed the process, as it does when memory runs out")
     if code < 0:
@@ -161,7 +161,7 @@ def _died(code: int, noise: Path) -> Outcome:
 
 
 def _outcome_of(work: Callable[[], Any], caught: type[BaseException]) -> Outcome:
-    """Do some work; an error of the kind that is to be caught is an outcome too."""
+    """Run `work`; an error of type `caught` becomes a failed outcome."""
     try:
         return Outcome("ok", result=work())
     except caught as error:
@@ -173,7 +173,7 @@ def _outcome_of(work: Callable[[], Any], caught: type[BaseException]) -> Outcome
 
 
 def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether memory ran out, be it behind the error of a guard."""
+    """Whether the error, or one of its causes, is out of memory."""
     while error is not None:
         words = f"{type(error).__name__} {error}"
         if isinstance(error, MemoryError) or any(word in words for word in EXHAUSTED):
@@ -183,7 +183,7 @@ def _is_out_of_memory(error: BaseException | None) -> bool:
 
 
 def main(answer: str) -> None:
-    """In a process of its own: read one job, write its outcome to the file, and end without asking anybody."""
+    """Entry point of a job process: read one job, write its outcome to the file `answer`, and exit at once."""
     path = Path(answer)
     job = Job(**json.loads(sys.stdin.readline()))
     threading.Thread(target=_end_with_parent, args=(path.parent,), daemon=True).start()
@@ -194,11 +194,11 @@ def main(answer: str) -> None:
 
     outcome = _outcome_of(work, BaseException)  # a model's code may raise what it likes, SystemExit too
     atomic_write(path, json.dumps(plain(dataclasses.replace(outcome, error=None))))
-    os._exit(0)  # threads and exit hooks of a plugin do not get another word
+    os._exit(0)  # skip threads and exit hooks of plugins
 
 
 def _end_with_parent(folder: Path) -> None:
-    """Wait for the pipe to close; then nobody is left to take the answer, or to tidy up."""
+    """Exit when the pipe closes: the parent is gone, so remove its temporary folder too."""
     sys.stdin.read()
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)

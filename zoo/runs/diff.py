@@ -1,4 +1,4 @@
-"""Two runs side by side, or two sets of seeds: what was changed, and what that did to the numbers.
+"""Compare two runs, or two sets of seeds: what changed in the settings, and in the results.
 
 Read from the runs' records alone. How sure one can be of a difference in test accuracy depends on what is there: with
 one run on each side, on how many test images there are; with several seeds on each side, on how far they scatter.

@@ -1,4 +1,4 @@
-"""The run folder: what is written, where, and how it is read back.
+"""The run folder: its files, and how they are written and read.
 
 ``run.json`` is the whole document, ``history.csv`` a row per epoch, ``model.keras`` the trained model, which
 takes raw 0..255 images, and ``curves.png`` its course. Every file is either the old one or the new one.

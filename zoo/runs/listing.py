@@ -1,4 +1,4 @@
-"""The record of experiments: every run in a folder, read from what the runs wrote.
+"""List the runs in a folder, from the records they wrote.
 
 Nothing here opens a model. A folder with a ``run.json`` is a finished run; one with a ``checkpoint.npz`` alone was
 stopped. Both files may be damaged, from another version or from somebody else: what cannot be read is None, and the

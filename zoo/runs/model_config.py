@@ -1,4 +1,4 @@
-"""What the configuration of a model file may name, decided by what Keras would make of each entry.
+"""Check what a model file's configuration may refer to, by what Keras would load for each entry.
 
 ``keras.models.load_model(compile=False)`` builds an object for every serialised one that it meets in ``config.json``,
 but for what the network itself was compiled with. So each of them is looked up as Keras looks it up, and admitted only

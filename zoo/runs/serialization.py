@@ -1,4 +1,4 @@
-"""Opening a model file that may have come from anybody.
+"""Load a model file from an untrusted source.
 
 Keras' `safe_mode` is not enough: it loads a Lambda around a built-in function, and takes ``.h5`` files, folders and
 remote addresses. So before Keras sees a file, it must be a plain zip archive of the three members that Keras
