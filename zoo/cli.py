@@ -1,4 +1,4 @@
-"""The command line: every command parses, calls and prints. No logic lives here, and no TensorFlow.
+"""The command line. Commands parse arguments, call zoo and print; there is no logic here, and no TensorFlow import.
 
 What a command reports goes to standard output, one JSON document with ``--json``; everything else (progress,
 status, errors) goes to standard error. Exit codes: 0; 1 for any `ZooError`; 2 for wrong usage; 130 for Ctrl-C.

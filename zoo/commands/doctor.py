@@ -1,4 +1,4 @@
-"""What `zoo doctor` says: is this machine set up so that zoo works, and works fast?
+"""``zoo doctor``: check that this machine is set up correctly and that training is fast.
 
 Each check looks at one topic and returns a `Finding` or several. A check that fails is a finding too:
 the doctor must not be what crashes on a broken machine.

@@ -1,4 +1,4 @@
-"""What ``zoo plugins``, ``zoo new-plugin`` and ``zoo doctor`` print."""
+"""The text output of ``zoo plugins``, ``zoo new-plugin`` and ``zoo doctor``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``zoo data`` prints."""
+"""The text output of ``zoo data``."""
 
 from __future__ import annotations
 

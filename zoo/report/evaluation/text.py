@@ -1,4 +1,4 @@
-"""What ``zoo evaluate`` and ``zoo predict`` print."""
+"""The text output of ``zoo evaluate`` and ``zoo predict``."""
 
 from __future__ import annotations
 

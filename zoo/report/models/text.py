@@ -1,4 +1,4 @@
-"""What ``zoo list`` and ``zoo show`` print."""
+"""The text output of ``zoo list`` and ``zoo show``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``zoo train`` prints at its end."""
+"""The text that ``zoo train`` prints when it has finished."""
 
 from __future__ import annotations
 

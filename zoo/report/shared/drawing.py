@@ -1,4 +1,4 @@
-"""Objects drawn over their image: boxes with names, and masks as a tint."""
+"""Draw objects on an image: boxes with labels, and masks as a tint."""
 
 from __future__ import annotations
 

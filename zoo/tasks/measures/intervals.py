@@ -1,6 +1,6 @@
 """95% confidence intervals of metrics on a test set.
 
-Shares get Wilson's interval, an F1 one made of it, an AUC Newcombe's: these keep their width where the estimate
+Proportions get Wilson's interval, F1 one derived from it, AUC Newcombe's: these keep their width where the estimate
 is perfect, unlike the textbook's normal interval. What has no such formula gets a bootstrap over the images.
 """
 
