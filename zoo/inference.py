@@ -223,7 +223,7 @@ class Predictor:
         return preparation(self.preprocessing)(picture, self.image_shape)
 
     def caution(self, image: np.ndarray) -> str | None:
-        """Say so if a prepared image is light where the training images are dark, or the other way."""
+        """Return a warning if a prepared image is light where the training images are dark, or the other way."""
         return caution_of(self.preprocessing, image)
 
     def run(self, images: Sequence[np.ndarray]) -> list[Any]:

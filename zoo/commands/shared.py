@@ -27,7 +27,7 @@ def find_model(name: str) -> ModelSpec:
 
 
 def announce(line: str) -> None:
-    """Say something on standard error, where progress and status go."""
+    """Print a status line to standard error."""
     click.echo(line, err=True)
 
 

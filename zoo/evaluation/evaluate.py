@@ -98,7 +98,7 @@ def evaluate(
 
 
 def _measured(members: Sequence[Subject], run: Run | None, task: Task, data: Dataset) -> tuple[Evaluation, float]:
-    """Return what the task says of the outputs for the test images, and the seconds of the forward passes.
+    """Return the task's evaluation of the test images, and the seconds of the forward passes.
 
     Raises:
         ModelError: a model returns numbers that are not finite, and it is no run that has a record of having diverged.

@@ -87,7 +87,7 @@ def cautions_of(members: Sequence[Subject], dataset: Dataset) -> list[str]:
 
 
 def caution_about_scaling(member: Subject, dataset: Dataset) -> str | None:
-    """Say so if a file of unknown origin does far better on pixels in 0..1 than on the raw ones that it is given."""
+    """Return a warning if a file of unknown origin does far better on pixels in 0..1 than on raw ones."""
     if member.run is not None:
         return None
     few = dataset.test.take(slice(LOOKED_AT))

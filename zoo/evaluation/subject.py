@@ -81,7 +81,7 @@ class Subject:
         return self.run is not None and data_dir is None and dataset.name == self.default_dataset
 
     def output_folder(self, dataset: Dataset, data_dir: str | Path | None) -> Path:
-        """Return where the evaluation is written unless the user says otherwise."""
+        """Return the default output folder."""
         if self.run is None:
             return self.path.with_name(f"{self.path.stem}-evaluation")
         if self.is_own(dataset, data_dir):
@@ -168,7 +168,7 @@ class Ensemble:
         return names.pop() if len(names) == 1 else None
 
     def output_folder(self, _dataset: Dataset, _data_dir: str | Path | None) -> Path:
-        """Return where the evaluation is written unless the user says otherwise."""
+        """Return the default output folder."""
         return RUNS / f"ensemble-{time.strftime('%Y%m%d-%H%M%S')}"
 
     def same_data(self, dataset: Dataset) -> bool | None:

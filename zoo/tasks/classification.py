@@ -118,7 +118,7 @@ class Classification(Task):
         """Return the loss of each example, shape (N,), float32: cross-entropy in nats, or squared error.
 
         With label smoothing (Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7) that
-        share of each target is spread evenly over all classes. The squared error is summed over the classes.
+        fraction of each target is spread evenly over all classes. The squared error is summed over the classes.
         """
         labels = tf.cast(targets, tf.int64)  # inside Keras' own losses they arrive as floats
         losses = self._unweighted(labels, logits_of(outputs))
@@ -216,7 +216,7 @@ def single_shape(model: Any, end: str) -> tuple[Any, ...] | None:
 
 
 def _accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
-    """The share of rows whose largest number is the label's; one that is not a number is never the largest."""
+    """The fraction of rows whose largest number is the label's; one that is not a number is never the largest."""
     return float((np.nan_to_num(outputs, nan=-np.inf).argmax(axis=1) == labels).mean())
 
 

@@ -91,7 +91,7 @@ class Detection(SceneTask):
         return self._detector().loss(targets, outputs, self.image_shape)
 
     def count_correct(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """Return the sum of the images' shares of found objects."""
+        """Return the sum over images of the fraction of objects found."""
         boxes, scores = self._detector().decode(tf.stop_gradient(outputs), self.image_shape)
         labels = tf.cast(targets[..., 0], tf.int32)
         present = tf.cast(labels >= 0, tf.float64)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Segmentation(SceneTask):
     """Scores logits (N, H, W, classes), float32, against masks (N, H, W), uint8: 0 is the background.
 
-    Its accuracy is the share of pixels that are named right.
+    Its accuracy is the fraction of pixels classified correctly.
     """
 
     name: ClassVar[str] = "segmentation"
@@ -89,7 +89,7 @@ class Segmentation(SceneTask):
         return tf.reduce_mean(losses, axis=(1, 2))
 
     def count_correct(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """Return the sum of the images' shares of right pixels."""
+        """Return the sum over images of the fraction of correct pixels."""
         right = tf.equal(tf.argmax(outputs, axis=-1, output_type=tf.int32), tf.cast(targets, tf.int32))
         pixels = tf.cast(tf.size(targets[0]), tf.float64)
         return tf.math.count_nonzero(right, dtype=tf.float64) / pixels

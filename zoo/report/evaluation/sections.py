@@ -182,7 +182,7 @@ def ranking(document: Document, roc: str, precision_recall: str) -> str:
 
 
 def calibration(document: Document, drawing: str) -> str:
-    """Whether it is as often right as it says, in words and as a picture."""
+    """The calibration of the model, as text and as a plot."""
     block = document["calibration"]
     confidence, accuracy = block["mean_confidence"], document["metrics"]["test_accuracy"]
     low, high = document["confidence_intervals"]["test_accuracy"]

@@ -193,7 +193,7 @@ def _alone(height: np.ndarray) -> np.ndarray:
 
 
 def _apart(axes: Axes, heights: list[float], least: float = 0.075) -> list[float]:
-    """Return the heights as shares of the axes, moved apart where two labels would overlap."""
+    """Return the heights as fractions of the axes, moved apart where two labels would overlap."""
     to_share = axes.transData + axes.transAxes.inverted()
     shares = [float(to_share.transform((0.0, height))[1]) for height in heights]
     if len(shares) == 2 and abs(shares[0] - shares[1]) < least:

@@ -12,7 +12,7 @@ COLORS = (
         (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (90, 120, 255),
         (213, 94, 0), (204, 121, 167), (150, 220, 90), (255, 130, 130), (170, 130, 250),
 )  # fmt: skip
-"""Bright on black and told apart by most eyes: the first seven after Okabe and Ito 2008."""
+"""Bright on black, and distinguishable with most kinds of colour vision: the first seven after Okabe and Ito 2008."""
 SIDE = 256
 """Pixels: a small image is magnified, by a whole number, to about this side, so that names have room."""
 TINT = 0.45
@@ -32,7 +32,7 @@ def draw_objects(
     mask: np.ndarray | None = None,
     scores: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the image magnified, with what is known or said of it drawn over: uint8 (h, w, 3).
+    """Return the image magnified, with true and predicted objects drawn over it: uint8 (h, w, 3).
 
     Args:
         image: uint8 (H, W, C), grey or RGB.

@@ -51,7 +51,7 @@ def place(
     size: float,
     obstacles: Sequence[Box] = (),
 ) -> list[Place]:
-    """Return a place for each point's label, on no mark and no other label as far as there is room.
+    """Return a position for each point's label, avoiding marks and other labels if there is room.
 
     Args:
         points: in points of 1/72 inch.

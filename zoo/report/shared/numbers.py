@@ -41,5 +41,5 @@ def number(value: float | None) -> str:
 
 
 def share(value: float | None) -> str:
-    """Return a fraction as a percentage, or a dash where there is none."""
+    """Return a fraction as a percentage, or a dash for None."""
     return "–" if value is None else f"{value:.2%}"

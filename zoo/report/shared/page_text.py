@@ -22,17 +22,17 @@ def text(value: object) -> str:
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """Return a number with so many decimals, or a dash where there is none."""
+    """Return a number with a fixed number of decimals, or a dash for None."""
     return f"{value:.{digits}f}" if isinstance(value, int | float) else "–"
 
 
 def percent(value: Any, digits: int = 2) -> str:
-    """Return a share as a percentage, or a dash where there is none."""
+    """Return a fraction as a percentage, or a dash for None."""
     return f"{100 * value:.{digits}f}%" if isinstance(value, int | float) else "–"
 
 
 def points(value: Any) -> str:
-    """Return a difference of shares in percentage points, without the unit."""
+    """Return a difference of fractions in percentage points, without the unit."""
     return number(100 * value, 2)
 
 

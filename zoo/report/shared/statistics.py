@@ -40,7 +40,7 @@ def welch_interval(a: Sequence[float], b: Sequence[float], confidence: float = 0
 
 
 def proportions_interval(a: float, b: float, n_a: int, n_b: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the interval of ``b - a`` for two shares (0..1) of `n_a` and `n_b` independent trials.
+    """Return the interval of ``b - a`` for two proportions (0..1) of `n_a` and `n_b` independent trials.
 
     Newcombe's hybrid of two Wilson intervals, his method 10, which holds near 0 and 1 where accuracies lie
     (R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics in
@@ -52,7 +52,7 @@ def proportions_interval(a: float, b: float, n_a: int, n_b: int, confidence: flo
 
 
 def wilson(share: Any, n: Any, z: float) -> tuple[Any, Any]:
-    """Return E. B. Wilson's score interval of a share of `n` trials, numbers or arrays of them.
+    """Return E. B. Wilson's score interval of a proportion of `n` trials, numbers or arrays of them.
 
     "Probable inference, the law of succession, and statistical inference", Journal of the American Statistical
     Association 22, 1927.

@@ -22,7 +22,7 @@ class Detector(ABC):
 
         Args:
             objects: float32 (N, M, 5).
-            outputs: float32 (N, ...), as `output_shape` says.
+            outputs: float32 (N, ...), of the shape of `output_shape`.
             image_shape: (height, width, channels).
         """
 

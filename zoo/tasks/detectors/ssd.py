@@ -25,7 +25,7 @@ class SSD(Detector):
             side.
         matched: a default box and an object that overlap by at least this are taken for each other.
         negatives: background boxes that count in the loss for each box that is matched: those that are most wrong.
-        variances: the offsets of middles, and the logarithms of sizes, are divided by these (from the authors' code).
+        variances: the offsets of centers, and the logarithms of sizes, are divided by these (from the authors' code).
 
     Raises:
         ModelError: not as many ratios as maps, or not one scale more.
@@ -61,7 +61,7 @@ class SSD(Detector):
         return grids
 
     def default_boxes(self, image_shape: tuple[int, ...]) -> np.ndarray:
-        """Return the default boxes (P, 4) by middle and size (y, x, height, width), map by map, float32."""
+        """Return the default boxes (P, 4) by center and size (y, x, height, width), map by map, float32."""
         maps = []
         for number, grid in enumerate(self.grids(image_shape)):
             scale, following = self.scales[number], self.scales[number + 1]

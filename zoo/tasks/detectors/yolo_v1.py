@@ -42,7 +42,7 @@ class YoloV1(Detector):
         return (image_shape[0] // self.stride, image_shape[1] // self.stride, self.boxes * 5 + num_classes)
 
     def _read(self, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Return each cell's boxes (N, S, S, B, 4: middle in the cell, roots of sizes), confidences and classes."""
+        """Return each cell's boxes (N, S, S, B, 4: center in the cell, roots of sizes), confidences and classes."""
         height, width = outputs.shape[1:3]
         predicted = tf.reshape(outputs[..., : self.boxes * 5], (-1, height, width, self.boxes, 5))
         return predicted[..., :4], predicted[..., 4], outputs[..., self.boxes * 5 :]
@@ -54,7 +54,7 @@ class YoloV1(Detector):
         return geometry.to_corners(tf.concat([centers, tf.square(predicted[..., 2:])], axis=-1))
 
     def encode(self, objects: tf.Tensor, grid: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return for each cell whether an object's middle lies in it (N, S, S), and that object's row (N, S, S, 5)."""
+        """Return for each cell whether an object's center lies in it (N, S, S), and that object's row (N, S, S, 5)."""
         height, width = grid
         centers = geometry.to_centers(objects[..., 1:])[..., :2]
         y = tf.clip_by_value(tf.cast(centers[..., 0] * height, tf.int32), 0, height - 1)

@@ -53,7 +53,7 @@ class YoloV3(Detector):
     def encode(self, boxes: tf.Tensor, image_shape: tuple[int, ...]) -> tf.Tensor:
         """Return the target of each anchor (..., P, 4) for boxes (..., P, 4): fractions of the cell, log sizes.
 
-        The first two are what the sigmoid should give; they lie in 0 to 1 for the cell that holds the box's middle.
+        The first two are what the sigmoid should give; they lie in 0 to 1 for the cell that holds the box's center.
         """
         corner, cell, anchor = self.places(image_shape)
         wanted = geometry.to_centers(boxes)
@@ -76,7 +76,7 @@ class YoloV3(Detector):
         return row, tf.reduce_max(claims, axis=2) > 0
 
     def loss(self, objects: tf.Tensor, outputs: tf.Tensor, image_shape: tuple[int, ...]) -> tf.Tensor:
-        """Return cross-entropies of objectness, classes and middles, and squared errors of the sizes' logarithms.
+        """Return cross-entropies of objectness, classes and centers, and squared errors of the sizes' logarithms.
 
         As in the authors' code, small boxes weigh more: by 2 minus the fraction of the image that they cover.
         """

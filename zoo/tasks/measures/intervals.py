@@ -21,7 +21,7 @@ CELLS_AT_ONCE = 4_000_000
 
 
 def wilson(successes: np.ndarray, trials: np.ndarray) -> np.ndarray:
-    """Return Wilson's intervals (..., 2) of shares, NaN where there was no trial; see `zoo.report.shared.statistics`.
+    """Return Wilson's intervals (..., 2) of proportions, NaN without trials; see `zoo.report.shared.statistics`.
 
     Args:
         successes: counts, any shape.
@@ -124,7 +124,7 @@ def auc_influence(scores: np.ndarray, is_positive: np.ndarray) -> tuple[float, n
 
 
 def resampled_sums(columns: np.ndarray, *, resamples: int = RESAMPLES, seed: int = SEED) -> np.ndarray:
-    """Draw the images anew with replacement and return each draw's sums (resamples, columns).
+    """Resample the images with replacement and return each draw's sums (resamples, columns).
 
     The bootstrap of Efron (1979), for every statistic that is a function of sums over images.
 

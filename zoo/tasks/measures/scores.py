@@ -25,7 +25,7 @@ CURVE_POINTS = 200
 """Points of a curve that are kept in the document; areas are computed from all of them."""
 
 Curves = list[Mapping[str, list[float]] | None]
-"""A curve per class, or None where there is none to draw."""
+"""A curve per class, or None if it is undefined."""
 
 METHODS = {
     "test_accuracy": "Wilson 1927",
